@@ -1,0 +1,3 @@
+"""Ablation sweeps with a results database."""
+
+__version__ = "0.1.0"

@@ -47,7 +47,11 @@ class LossConfig:
 
     temperature: float | None = 1.0  # InfoNCE-SIM
     epsilon: float | None = 1e-6  # clamp of the logarithms
-    vicreg: tuple[float, float, float] | None = (25.0, 25.0, 1.0)  # invariance, variance, covariance
+    vicreg: tuple[float, float, float] | None = (
+        25.0,
+        25.0,
+        1.0,
+    )  # invariance, variance, covariance
     gamma: str | None = "converged-ratio"  # or "init-ratio", "fixed:x"
 
 
@@ -99,7 +103,9 @@ class RunConfig:
             )
         if self.kind in ("cl-pitch", "cl-instrument"):
             loss = dataclasses.replace(self._loss, vicreg=None, gamma=None, epsilon=None)
-            return dataclasses.replace(self, principle="InfoNCE", objective=None, lam=None, loss=loss)
+            return dataclasses.replace(
+                self, principle="InfoNCE", objective=None, lam=None, loss=loss
+            )
         if self.lam == 1:
             return dataclasses.replace(self, principle=None, objective=None, loss=None, lam=1.0)
         return dataclasses.replace(self, loss=self._resolved_loss(), lam=float(self.lam or 0))

@@ -1,0 +1,194 @@
+"""The driver: runs a plan's packs as Ray Tune trials and stores what they return.
+
+Ray Tune is the executor and not the memory: a fresh Tuner under a name never used again, no
+restore, no retries of its own, and nothing read back from its files. Its callbacks only put
+messages on a queue; one writer thread turns them into transactions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sweeper.errors import SweeperError
+from sweeper.ledger.ledger import Ledger
+from sweeper.plan import Plan, make_packs
+from sweeper.writer import Writer
+
+# Tune reads these when it is imported; SIGINT is ours, and a stopped trial is not waited for.
+_TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where packs run."""
+
+    address: str | None = None  # a Ray cluster; None starts one on this machine
+    device: str = "auto"  # auto, cpu or cuda
+    pack_size: int | None = None  # None: as few packs as keep every slot busy
+
+
+@dataclass
+class Interrupt:
+    """The signal that asks the sweep to stop, once there was one."""
+
+    signum: int | None = None
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum is not None:
+            os._exit(128 + signum)  # a second signal stops at once
+        self.signum = signum
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Catches SIGINT and SIGTERM for the time of a sweep (in the main thread only)."""
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def execute(
+    plan: Plan,
+    ledger: Ledger,
+    sweep_id: int,
+    resources: Resources,
+    *,
+    references: dict[str, float],
+    retry_failed: bool = False,
+    trial_options: dict[str, Any] | None = None,
+    observe: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> Interrupt:
+    """Trains what the plan lacks; returns the interrupt, true when a signal stopped it.
+
+    `observe` receives every event of the sweep in the writer's thread, for a live view.
+    """
+    os.environ.update(_TUNE_ENVIRONMENT)
+    missing = plan.missing(retry_failed)
+    with interruptible() as interrupt, _cluster(resources.address) as slots:
+        from sweeper.dispatch import Dispatcher  # late: brings ray.tune
+
+        device = choose_device(resources.device, slots.gpus)
+        packs = make_packs(missing, slots.of(device), resources.pack_size)
+        dispatcher = Dispatcher(uuid.uuid4().hex[:12], packs, references)
+        with Writer(ledger, sweep_id, dispatcher, observe) as writer:
+            writer.put({"event": "planned", "packs": len(packs), "runs": len(missing)})
+            _fit(dispatcher, writer, interrupt, device, trial_options or {})
+            if interrupt:
+                writer.put({"event": "interrupted", "signal": interrupt.signum})
+    return interrupt
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the cluster can run at once."""
+
+    cpus: int
+    gpus: float
+
+    def of(self, device: str) -> int:
+        return max(1, int(self.gpus / GPU_SHARE) if device == "cuda" else self.cpus)
+
+
+GPU_SHARE = 0.5  # two packs a GPU: one trains while the other loads or probes
+
+
+def choose_device(asked: str, gpus: float) -> str:
+    """`auto` is CUDA where the cluster has a GPU."""
+    if asked == "cuda" and not gpus:
+        raise SweeperError("--device cuda: no GPU in this Ray cluster; use --device cpu")
+    return "cuda" if asked == "cuda" or (asked == "auto" and gpus) else "cpu"
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[Slots]:
+    """A Ray cluster: the one at `address`, or a new one on this machine."""
+    import ray
+
+    if address:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise SweeperError(f"no Ray cluster at {address}: {error}") from None
+    else:
+        ray.init(
+            num_cpus=os.cpu_count(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    try:
+        total = ray.cluster_resources()
+        yield Slots(int(total.get("CPU", 1)), total.get("GPU", 0.0))
+    finally:
+        ray.shutdown()
+
+
+def _fit(
+    dispatcher: Any, writer: Writer, interrupt: Interrupt, device: str, options: dict[str, Any]
+) -> None:
+    from ray import tune
+
+    from sweeper.dispatch import PackSearcher
+    from sweeper.relay import Relay, StopOnInterrupt
+    from sweeper.trial import train_pack_trial
+
+    def sweeper_pack(config: dict[str, Any]) -> None:
+        train_pack_trial({**config, **options, "device": device})
+
+    share = {"cpu": 1, "gpu": GPU_SHARE} if device == "cuda" else {"cpu": 1}
+    scratch = Path(tempfile.mkdtemp(prefix="sweeper-tune-"))
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(sweeper_pack, share),
+            tune_config=tune.TuneConfig(
+                search_alg=PackSearcher(dispatcher), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name=f"sweeper-{uuid.uuid4().hex}",
+                storage_path=str(scratch),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+                callbacks=[Relay(writer)],
+                stop=StopOnInterrupt(interrupt),
+            ),
+        )
+        trials = len(tuner.fit())
+        if trials != len(dispatcher.handed_out):
+            raise SweeperError(
+                f"Ray Tune ran {trials} trials for {len(dispatcher.handed_out)} packs; "
+                "what is missing is still pending: run `sweeper resume`"
+            )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

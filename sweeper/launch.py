@@ -1,0 +1,147 @@
+"""Launching and resuming: register the cells, plan the difference, execute it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import Engine
+
+from sweeper.config import RunConfig
+from sweeper.errors import SweeperError
+from sweeper.grid import Cell, Grid, load_grid, override, run_config
+from sweeper.ledger import read
+from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger.ledger import Ledger
+from sweeper.plan import Plan, reference_of, with_references
+from sweeper.prepare import data_config, prepare_all
+from sweeper.presets import preset
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks `launch` for; stored with the sweep, so that `resume` knows it."""
+
+    grid: str
+    preset: str = "paper"
+    seeds: int = 1
+    dataset: str = "notes"
+    encoder: str = "logmel"
+    soundfont: str | None = None
+    device: str = "auto"
+    pack: int | None = None
+
+    @property
+    def default_name(self) -> str:
+        return f"{Path(self.grid).stem}-{self.preset}"
+
+
+def expand(request: Request) -> list[tuple[Cell, RunConfig]]:
+    """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
+    if request.seeds < 1:
+        raise SweeperError(f"--seeds {request.seeds}: at least 1 is needed")
+    grid: Grid = load_grid(request.grid)
+    study = override(preset(request.preset), grid.overrides)
+    data = data_config(study.data, request.dataset, request.encoder, _path(request.soundfont))
+    study = dataclasses.replace(study, data=data)
+    return [(cell, run_config(cell, study)) for cell in grid.cells(request.seeds)]
+
+
+def launch(
+    request: Request,
+    db: str,
+    name: str | None,
+    *,
+    address: str | None = None,
+    retry_failed: bool = False,
+    console: Console,
+) -> int:
+    """Registers the sweep and trains what is missing of it; returns the exit code."""
+    cells = expand(request)
+    engine = open_writer(db)
+    ledger = Ledger(engine)
+    sweep = name or request.default_name
+    references = (ref for _, run in cells if (ref := reference_of(run)))
+    ledger.register(sweep, dataclasses.asdict(request), cells, references)
+    return resume(engine, sweep, db, address=address, retry_failed=retry_failed, console=console)
+
+
+def resume(
+    engine: Engine,
+    name: str | None,
+    db: str,
+    *,
+    address: str | None = None,
+    retry_failed: bool = False,
+    console: Console,
+) -> int:
+    """Trains what is missing of a registered sweep; returns the exit code."""
+    from sweeper.summary import conclude
+
+    sweep = read.find_sweep(engine, name)
+    ledger = Ledger(engine)
+    ledger.close_attempts("interrupted", "its driver is gone", sweep_id=sweep.id)
+    plan = make_plan(engine, sweep.id)
+    interrupt = None
+    if missing := plan.missing(retry_failed):
+        request = Request(**sweep.options)
+        started = time.monotonic()
+        prepare_all((run.data for run in missing), _path(request.soundfont), console)
+        interrupt = _execute(plan, engine, sweep, request, address, retry_failed, console)
+        console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
+    return conclude(engine, sweep, db, interrupt.signum if interrupt else None, console)
+
+
+def make_plan(engine: Engine, sweep_id: int) -> Plan:
+    """The sweep's runs with their references, and what the ledger says of each."""
+    runs = with_references(read.runs_of(engine, sweep_id))
+    return Plan(tuple(runs), read.states(engine))
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def _execute(
+    plan: Plan,
+    engine: Engine,
+    sweep: read.SweepInfo,
+    request: Request,
+    address: str | None,
+    retry_failed: bool,
+    console: Console,
+) -> Any:
+    from sweeper.driver import Resources, execute
+    from sweeper.live import sweep_view
+
+    cells = read.results(engine, sweep.name)
+    with sweep_view(console, cells, plan.missing(retry_failed)) as observe:
+        return execute(
+            plan,
+            Ledger(engine),
+            sweep.id,
+            Resources(address, request.device, request.pack),
+            references=read.validation_mse(engine),
+            retry_failed=retry_failed,
+            trial_options={"soundfont": request.soundfont},
+            observe=observe,
+        )
+
+
+def dry_run(request: Request, db: str, name: str | None, console: Console) -> None:
+    """Prints the plan of a launch: what is done, what is missing, how long it may take."""
+    from sweeper.summary import print_plan
+
+    cells = expand(request)
+    runs = with_references(run for _, run in cells)
+    states: dict[str, str] = {}
+    pace = None
+    if "://" in db or Path(db).exists():
+        engine = open_reader(db)
+        states, pace = read.states(engine), read.pace(engine)
+    plan = Plan(tuple(runs), states)
+    print_plan(plan, cells, name or request.default_name, db, pace, console)

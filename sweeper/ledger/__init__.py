@@ -1,0 +1,1 @@
+"""The results database: the only source of truth. One writer, the driver; readers never write."""

@@ -1,0 +1,104 @@
+"""Reading the results database: which sweep, which of its runs are done, what they scored."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from sweeper.config import RunConfig
+from sweeper.errors import SweeperError
+from sweeper.ledger.schema import Attempt, CellRow, Run, Score, Sweep
+from sweeper.plan import cost
+
+
+@dataclass(frozen=True)
+class SweepInfo:
+    """A sweep, and what it was launched with."""
+
+    id: int
+    name: str
+    options: dict[str, Any]
+
+
+def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
+    """The sweep of that name, or the one launched last."""
+    newest = select(Sweep).order_by(Sweep.launched.desc(), Sweep.id.desc())
+    with Session(engine) as session:
+        sweeps = session.scalars(newest).all()
+        chosen = [sweep for sweep in sweeps if name in (None, sweep.name)]
+        if not sweeps:
+            raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
+        if not chosen:
+            known = ", ".join(sweep.name for sweep in sweeps)
+            raise SweeperError(f"no sweep '{name}' in this database; it holds: {known}")
+        return SweepInfo(chosen[0].id, chosen[0].name, json.loads(chosen[0].options))
+
+
+def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
+    """The distinct runs behind a sweep's cells, in the order of the cells."""
+    query = (
+        select(Run.key, Run.config)
+        .join(CellRow, CellRow.run_id == Run.id)
+        .where(CellRow.sweep_id == sweep_id)
+        .order_by(CellRow.id)
+    )
+    with Session(engine) as session:
+        configs = {key: config for key, config in session.execute(query)}
+    return [RunConfig.from_json(config) for config in configs.values()]
+
+
+def states(engine: Engine) -> dict[str, str]:
+    """Run key → state, for every run that was ever tried: finished, or its latest attempt's."""
+    latest = select(Run.key, Attempt.state).join(Attempt).order_by(Attempt.id)
+    with Session(engine) as session:
+        found = {key: state for key, state in session.execute(latest)}
+        finished = session.scalars(select(Run.key).join(Score, Score.run_id == Run.id))
+        found.update(dict.fromkeys(finished, "finished"))
+    return found
+
+
+def validation_mse(engine: Engine) -> dict[str, float]:
+    """Run key → validation L_rec at the best epoch, of every finished run that has one."""
+    query = select(Run.key, Score.valid_rec).join(Score, Score.run_id == Run.id)
+    with Session(engine) as session:
+        return {key: rec for key, rec in session.execute(query) if rec is not None}
+
+
+def pace(engine: Engine) -> float | None:
+    """Core-seconds a unit of `plan.cost`, by all finished attempts; None where there are none."""
+    query = select(Run.config, Attempt.seconds).join(Attempt).where(Attempt.state == "finished")
+    with Session(engine) as session:
+        past = [
+            (RunConfig.from_json(config), seconds) for config, seconds in session.execute(query)
+        ]
+    work = sum(cost(run) for run, _ in past)
+    return sum(seconds or 0.0 for _, seconds in past) / work if work else None
+
+
+def results(engine: Engine, sweep: str) -> pd.DataFrame:
+    """The sweep's rows of the `results` view, one a cell."""
+    with engine.connect() as connection:
+        query = text("SELECT * FROM results WHERE sweep = :sweep")
+        return pd.read_sql(query, connection, params={"sweep": sweep})
+
+
+def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | None]]:
+    """Failed and diverged runs, equal ones together: (state, cause, count, traceback)."""
+    query = (
+        select(Attempt.run_id, Attempt.state, Attempt.cause, Attempt.traceback)
+        .where(Attempt.run_id.in_(select(CellRow.run_id).where(CellRow.sweep_id == sweep_id)))
+        .where(Attempt.run_id.not_in(select(Score.run_id)))
+        .order_by(Attempt.id)
+    )
+    with Session(engine) as session:
+        last = {row.run_id: row for row in session.execute(query)}
+    bad = [row for row in last.values() if row.state in ("failed", "diverged")]
+    counts = Counter((row.state, row.cause or "unknown cause") for row in bad)
+    traces = {(row.state, row.cause or "unknown cause"): row.traceback for row in bad}
+    return [(state, cause, n, traces[state, cause]) for (state, cause), n in counts.most_common()]

@@ -27,6 +27,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self.packs = {queued.id: queued.pack for queued in self._queue}
         self.handed_out: list[str] = []
+        self._open: set[str] = set()  # handed out, and their results not yet stored
 
     def next(self) -> dict[str, Any] | None:
         """The Tune config of the next pack that can start, or None when none can yet."""
@@ -35,14 +36,21 @@ class Dispatcher:
                 if queued.pack.needs <= self._references.keys():
                     self._queue.remove(queued)
                     self.handed_out.append(queued.id)
+                    self._open.add(queued.id)
                     return self._payload(queued)
             return None
 
-    @property
-    def empty(self) -> bool:
-        """Whether every pack has been handed out or given up."""
+    def close(self, pack: str) -> None:
+        """The pack's trial has ended and what it returned is stored."""
         with self._lock:
-            return not self._queue
+            self._open.discard(pack)
+
+    @property
+    def over(self) -> bool:
+        """Whether no pack will be handed out any more: none is left, or none can ever start."""
+        with self._lock:
+            ready = any(queued.pack.needs <= self._references.keys() for queued in self._queue)
+            return not ready and not (self._queue and self._open)
 
     def reference_done(self, key: str, valid_rec: float) -> None:
         """A reconstruction-only run is finished: those that wait for it may start."""
@@ -73,9 +81,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]
         self._dispatcher = dispatcher
 
     def suggest(self, trial_id: str) -> Any:
-        if self._dispatcher.empty:
-            return Searcher.FINISHED
-        return self._dispatcher.next()
+        return Searcher.FINISHED if self._dispatcher.over else self._dispatcher.next()
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Nothing to learn: results go to the ledger."""

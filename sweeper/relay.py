@@ -24,8 +24,12 @@ class Relay(Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        if "event" in result:
-            self._writer.put({**result, "pack": trial.config["pack"]})
+        # Nested, because Tune keeps names such as `done` for itself.
+        if "message" in result:
+            self._writer.put({**result["message"], "pack": trial.config["pack"]})
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._writer.put({"event": "ended", "pack": trial.config["pack"]})
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         cause = f"{type(trial.get_error()).__name__}: the worker died or raised"

@@ -65,6 +65,8 @@ class Writer:
             except Exception as error:
                 # The sweep goes on: what could not be stored is still missing at the next launch.
                 self.error = self.error or error
+            if event["event"] in ("ended", "lost"):
+                self._dispatcher.close(event["pack"])
             self._observe(event)
 
     def _handle(self, event: Event) -> None:
@@ -91,6 +93,9 @@ class Writer:
         )
         for key in self._dispatcher.packs[event["pack"]].keys:
             self._dispatcher.give_up(key)
+
+    def _on_ended(self, event: Event) -> None:
+        self._ledger.close_attempts("failed", "ended without a result", pack=event["pack"])
 
     def _on_interrupted(self, event: Event) -> None:
         self._ledger.close_attempts(

@@ -1,0 +1,27 @@
+"""Clips, frozen-encoder latents and their cache.
+
+To add a dataset: a class with the members of `clips.Dataset`, and its line in DATASETS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.config import DataConfig
+from sweeper.data.clips import Dataset
+from sweeper.data.notes import Notes
+from sweeper.errors import SweeperError
+
+DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {"notes": Notes}
+
+
+def make_dataset(data: DataConfig, soundfont: Path | None = None) -> Dataset:
+    """The dataset that `data` names.
+
+    Raises:
+        SweeperError: there is none of that name.
+    """
+    if data.dataset not in DATASETS:
+        raise SweeperError(f"unknown dataset '{data.dataset}'; choose one of {', '.join(DATASETS)}")
+    return DATASETS[data.dataset](data, soundfont)

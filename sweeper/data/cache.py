@@ -1,0 +1,225 @@
+"""Latents on disk: one directory, written whole or not at all, checked when it is opened."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from sweeper.data.clips import COLUMNS, FAMILIES, LOWEST_PITCH, PARTS, SPLITS, Clips, Ints
+from sweeper.errors import SweeperError
+
+ENVIRONMENT = "SWEEPER_CACHE"
+META = "meta.json"
+PARTS_FILE = "downstream.parts.npy"
+
+
+class CorruptCacheError(SweeperError):
+    """Files that are missing, cut short or altered."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latents of a DataConfig, memory-mapped, with the labels of every clip."""
+
+    fingerprint: str
+    path: Path
+    train: NDArray[np.float32]  # (clips, T, D), and so on
+    valid: NDArray[np.float32]
+    downstream: NDArray[np.float32]
+    labels: dict[str, Clips]  # by split
+    parts: Ints  # of the downstream clips: 0 probe training, 1 validation, 2 test
+    pool: str  # "flatten" or "mean"
+    families: tuple[str, ...] = FAMILIES
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(T, D)"""
+        return self.train.shape[1], self.train.shape[2]
+
+    @property
+    def pitch_range(self) -> tuple[int, int]:
+        """Lowest and highest MIDI pitch."""
+        pitches = np.concatenate([clips.pitch for clips in self.labels.values()]) + LOWEST_PITCH
+        return int(pitches.min()), int(pitches.max())
+
+    def split(self, name: str) -> NDArray[np.float32]:
+        """`train`, `valid` or `downstream` by name."""
+        return {"train": self.train, "valid": self.valid, "downstream": self.downstream}[name]
+
+    def summary(self) -> dict[str, Any]:
+        """What `sweeper data info` shows; JSON."""
+        counts = {
+            split: np.bincount(clips.family, minlength=len(self.families)).tolist()
+            for split, clips in self.labels.items()
+        }
+        return {
+            "key": self.fingerprint,
+            "path": str(self.path),
+            "bytes": sum(file.stat().st_size for file in self.path.iterdir()),
+            "shapes": {split: list(self.split(split).shape) for split in SPLITS},
+            "pool": self.pool,
+            "pitch_range": list(self.pitch_range),
+            "families": {
+                family: {split: counts[split][index] for split in SPLITS}
+                for index, family in enumerate(self.families)
+            },
+            "downstream_parts": dict(
+                zip(PARTS, np.bincount(self.parts, minlength=len(PARTS)).tolist(), strict=True)
+            ),
+        }
+
+
+def directory(fingerprint: str) -> Path:
+    """Where those latents are, or would be."""
+    root = os.environ.get(ENVIRONMENT)
+    return (Path(root) if root else user_cache_path("sweeper")) / "latents" / fingerprint
+
+
+def read(fingerprint: str) -> Latents:
+    """Open latents; sizes, and checksums of the small files, are checked.
+
+    Raises:
+        FileNotFoundError: there are none.
+        CorruptCacheError: they are damaged.
+    """
+    path = directory(fingerprint)
+    if not path.is_dir():
+        raise FileNotFoundError(path)
+    try:
+        return _read(path, fingerprint)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise CorruptCacheError(
+            f"the latents in {path} are damaged ({reason}); `sweeper data prepare` makes them anew"
+        ) from error
+
+
+def _read(path: Path, fingerprint: str) -> Latents:
+    meta = json.loads((path / META).read_text())
+    if meta["fingerprint"] != fingerprint:
+        raise ValueError(f"{META} belongs to other latents")
+    for name, file in meta["files"].items():
+        if (size := (path / name).stat().st_size) != file["bytes"]:
+            raise ValueError(f"{name} has {size} bytes instead of {file['bytes']}")
+        if _small(name) and checksum(path / name) != file["sha256"]:
+            raise ValueError(f"{name} has been altered")
+    splits = {split: np.load(path / f"{split}.npy", mmap_mode="r") for split in SPLITS}
+    labels = {split: Clips(*np.load(path / f"{split}.labels.npy")) for split in SPLITS}
+    if any(splits[split].shape != (len(labels[split]), *meta["shape"]) for split in SPLITS):
+        raise ValueError("latents and labels differ in number")
+    parts = np.load(path / PARTS_FILE)
+    return Latents(fingerprint, path, **splits, labels=labels, parts=parts, pool=meta["pool"])
+
+
+def verify(latents: Latents) -> None:
+    """Check every byte.
+
+    Raises:
+        CorruptCacheError: a file is not what was written.
+    """
+    files = json.loads((latents.path / META).read_text())["files"]
+    for name, file in files.items():
+        if checksum(latents.path / name) != file["sha256"]:
+            raise CorruptCacheError(
+                f"{latents.path / name} has been altered; delete {latents.path} and run "
+                "`sweeper data prepare`"
+            )
+
+
+def write_labels(path: Path, labels: dict[str, Clips], parts: Ints) -> None:
+    """Labels (columns, clips) of every split, and the parts (clips,) of the downstream clips."""
+    for split, clips in labels.items():
+        np.save(path / f"{split}.labels.npy", np.stack(clips.columns))
+    np.save(path / PARTS_FILE, parts)
+
+
+def write_meta(path: Path, document: dict[str, Any]) -> None:
+    """The last file: what made the latents, and the size and checksum of all the others."""
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)}
+        for file in sorted(path.iterdir())
+    }
+    document = {**document, "columns": COLUMNS, "files": files}
+    (path / META).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+@contextlib.contextmanager
+def writing(fingerprint: str, size: int) -> Iterator[Path]:
+    """A directory to fill, which takes its place in the cache when the block ends well.
+
+    Args:
+        size: bytes that will be needed; refused at once if the disk has less.
+    """
+    path = directory(fingerprint)
+    partial = path.with_name(f"{fingerprint}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        partial.mkdir(parents=True)
+        if (free := shutil.disk_usage(partial).free) < size:
+            raise OSError(errno.ENOSPC, f"{size >> 20} MiB needed, {free >> 20} MiB free")
+        yield partial
+        for file in (*partial.iterdir(), partial):
+            _sync(file)
+        shutil.rmtree(path, ignore_errors=True)  # damaged, or it would not be made again
+        partial.rename(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise SweeperError(
+            f"cannot write the latents to {path.parent}: {error.strerror or error}; "
+            f"make room there, or set {ENVIRONMENT} to another directory"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(fingerprint: str, waiting: Any) -> Iterator[None]:
+    """Only one process at a time makes these latents; `waiting()` is called before a wait."""
+    path = directory(fingerprint)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f"{fingerprint}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+    except OSError as error:
+        raise SweeperError(
+            f"cannot use the cache {path.parent}: {error.strerror}; "
+            f"set {ENVIRONMENT} to a directory that you can write to"
+        ) from error
+    with lock:
+        lock.release()  # `with` holds it once more
+        yield
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _small(name: str) -> bool:
+    return name not in {f"{split}.npy" for split in SPLITS}
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,160 @@
+"""Latents of a DataConfig: opened from the cache, or made and put there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.encoders import Encoder, make_encoder
+from sweeper.config import DataConfig, canonical_json
+from sweeper.data import cache, make_dataset
+from sweeper.data.build import DRAW_SEED, Progress, build
+from sweeper.data.cache import CorruptCacheError, Latents
+from sweeper.data.clips import Clips, Dataset, Ints
+from sweeper.data.splits import divide
+from sweeper.data.workers import SILENT
+from sweeper.errors import SweeperError
+
+__all__ = ["CorruptCacheError", "Latents", "fingerprint", "open_latents", "prepare"]
+
+VERSION = 1  # of the draw, the standardisation and the files
+PART_SHARES = (0.70, 0.15, 0.15)
+PART_SEED = 20_240_603
+
+
+def fingerprint(data: DataConfig, soundfont: Path | None = None) -> str:
+    """Digest (64 hex digits) of everything that makes the latents; nothing is rendered.
+
+    Raises:
+        SweeperError: unknown dataset or encoder, no usable SoundFont, or split sizes below 1.
+    """
+    return _digest(_made_of(data, make_dataset(data, soundfont), _encoder(data)))
+
+
+def prepare(
+    data: DataConfig,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    soundfont: Path | None = None,
+) -> Latents:
+    """Open the latents of `data`; make them first if the cache has none, or damaged ones.
+
+    Args:
+        workers: processes that render and encode; by default one for each core.
+        progress: called with (clips done, clips in all, what is being done).
+        soundfont: a SoundFont 2 file instead of the one that comes with pretty_midi.
+
+    Raises:
+        SweeperError: see `fingerprint`; or `data.fingerprint` is not empty and this machine
+            would make other latents; or the cache cannot be written; or too many clips are asked.
+    """
+    dataset, encoder = make_dataset(data, soundfont), _encoder(data)
+    made_of = _made_of(data, dataset, encoder)
+    key = _digest(made_of)
+    if data.fingerprint not in ("", key):
+        raise SweeperError(
+            f"the run config wants latents {data.fingerprint[:12]}…, this machine makes "
+            f"{key[:12]}…; use the same SoundFont and versions, or start a new sweep"
+        )
+    progress = progress or (lambda done, total, what: None)
+    try:
+        return cache.read(key)
+    except (FileNotFoundError, CorruptCacheError):
+        pass
+    with cache.locked(key, lambda: progress(0, 1, "waiting for another process")):
+        try:
+            return cache.read(key)  # another process may have made them meanwhile
+        except (FileNotFoundError, CorruptCacheError):
+            _make(data, key, made_of, dataset, encoder, workers or _cores(), progress)
+    return cache.read(key)
+
+
+def open_latents(data: DataConfig, soundfont: Path | None = None) -> Latents:
+    """Open latents that `prepare` has made; by `data.fingerprint` where it is given.
+
+    Raises:
+        SweeperError: there are none, or they are damaged.
+    """
+    key = data.fingerprint or fingerprint(data, soundfont)
+    try:
+        return cache.read(key)
+    except FileNotFoundError as error:
+        raise SweeperError(
+            f"no latents {key[:12]}… in {cache.directory(key).parent}; run `sweeper data prepare`"
+        ) from error
+
+
+def _make(
+    data: DataConfig,
+    key: str,
+    made_of: dict[str, Any],
+    dataset: Dataset,
+    encoder: Encoder,
+    workers: int,
+    progress: Progress,
+) -> None:
+    sizes = split_sizes(data)
+    size = 4 * sum(sizes.values()) * encoder.shape[0] * encoder.shape[1]
+    with cache.writing(key, size) as path:
+        labels = build(dataset, encoder, sizes, path, workers, progress)
+        cache.write_labels(path, labels, probe_parts(labels["downstream"]))
+        cache.write_meta(
+            path,
+            {"fingerprint": key, "made_of": made_of, "shape": encoder.shape, "pool": encoder.pool},
+        )
+
+
+def split_sizes(data: DataConfig) -> dict[str, int]:
+    """Clips of each split.
+
+    Raises:
+        SweeperError: a split would be empty.
+    """
+    sizes = {
+        "train": data.train_clips,
+        "valid": data.valid_clips,
+        "downstream": data.downstream_clips,
+    }
+    for split, clips in sizes.items():
+        if clips < 1:
+            raise SweeperError(f"{clips} {split} clips asked for; give {split}_clips of at least 1")
+    return sizes
+
+
+def probe_parts(clips: Clips) -> Ints:
+    """Probe part of each downstream clip (index in PARTS), stratified by pitch and family."""
+    rng = np.random.default_rng(PART_SEED)
+    return divide((clips.pitch, clips.family), PART_SHARES, rng)
+
+
+def _made_of(data: DataConfig, dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "dataset": {"name": data.dataset, **dataset.recipe()},
+        "sizes": split_sizes(data),
+        "draw": [DRAW_SEED, SILENT],
+        "parts": [PART_SEED, *PART_SHARES],
+        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
+    }
+
+
+def _digest(made_of: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(made_of).encode()).hexdigest()
+
+
+def _encoder(data: DataConfig) -> Encoder:
+    try:
+        return make_encoder(data.encoder)
+    except ValueError as error:
+        raise SweeperError(str(error)) from error
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,75 @@
+"""Stratified draws and divisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.data.clips import FAMILIES, PITCHES, Ints
+
+
+def stratified_order(strata: Ints, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
+    """The allowed items in an order of which every beginning is stratified.
+
+    First one item of each stratum, then a second of each, and so on; a stratum that has run out
+    is passed over. Forbidding an item promotes the later ones of its stratum and no other, so
+    the first n allowed items lose none of their number when a silent one among them is dropped.
+
+    Args:
+        strata: (N,) the stratum of each item: family · PITCHES + pitch.
+    """
+    turn = _turns(rng)
+    shuffled = rng.permutation(len(strata))
+    index = shuffled[allowed[shuffled]]
+    rank = rank_in_group(strata[index])
+    return index[np.lexsort((turn[strata[index]], rank))]
+
+
+def _turns(rng: np.random.Generator) -> Ints:
+    """When each stratum's turn comes: every family once, each at another pitch, and so on.
+
+    A Latin square, so that even a part of a round is balanced in both.
+    """
+    place = rng.permutation(PITCHES)
+    family = np.arange(len(FAMILIES))[:, None]
+    rotated = (place + family * PITCHES // len(FAMILIES)) % PITCHES
+    return (rotated * len(FAMILIES) + family).ravel()
+
+
+def rank_in_group(group: Ints) -> Ints:
+    """(N,) how many earlier items are of the same group."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    sizes = np.diff(starts, append=len(group))
+    rank = np.empty(len(group), np.int64)
+    rank[order] = np.arange(len(group)) - np.repeat(starts, sizes)
+    return rank
+
+
+def divide(labels: Sequence[Ints], shares: Sequence[float], rng: np.random.Generator) -> Ints:
+    """Divide N items into parts so that every value of every label is shared out alike.
+
+    Greedy: each item goes to the part that lacks most of its values (the idea of Sechidis,
+    Tsoumakas and Vlahavas, 2011), and a part that is full takes no more.
+
+    Args:
+        labels: arrays (N,) of class numbers.
+        shares: of each part; they sum to 1.
+
+    Returns:
+        (N,) the part of each item. Part sizes are exact up to rounding.
+    """
+    count = len(labels[0])
+    room = np.diff(np.round(np.cumsum([0, *shares]) * count)).astype(np.int64)
+    lacking = [np.outer(np.bincount(label), shares) for label in labels]
+    parts = np.empty(count, np.int64)
+    for item in rng.permutation(count):
+        rows = [lack[label[item]] for lack, label in zip(lacking, labels, strict=True)]
+        need = np.where(room > 0, sum(rows), -np.inf)
+        part = parts[item] = int(np.argmax(need))
+        room[part] -= 1
+        for row in rows:
+            row[part] -= 1
+    return parts

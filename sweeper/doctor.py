@@ -56,9 +56,9 @@ def _devices() -> Iterator[tuple[bool, str]]:
 
 
 def _cache() -> Iterator[tuple[bool, str]]:
-    from sweeper.data import cache_root
+    from sweeper.data.cache import directory
 
-    root = cache_root()
+    root = directory("any").parent
     existing = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(existing).free / GB
     writable = os.access(existing, os.W_OK)
@@ -71,7 +71,7 @@ def _cache() -> Iterator[tuple[bool, str]]:
 
 def _soundfont() -> Iterator[tuple[bool, str]]:
     from sweeper.config import DataConfig
-    from sweeper.data import fingerprint
+    from sweeper.data.latents import fingerprint
 
     yield True, f"default data: latents {fingerprint(DataConfig())[:12]}"
 

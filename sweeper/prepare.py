@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from sweeper.config import DataConfig
 from sweeper.presets import preset
@@ -14,7 +16,7 @@ from sweeper.presets import preset
 
 def data_config(data: DataConfig, dataset: str, encoder: str, soundfont: Path | None) -> DataConfig:
     """The data config with its fingerprint. Raises SweeperError on unknown names."""
-    from sweeper.data import fingerprint
+    from sweeper.data.latents import fingerprint
 
     data = dataclasses.replace(data, dataset=dataset, encoder=encoder, fingerprint="")
     return dataclasses.replace(data, fingerprint=fingerprint(data, soundfont))
@@ -22,7 +24,7 @@ def data_config(data: DataConfig, dataset: str, encoder: str, soundfont: Path | 
 
 def prepare_all(configs: Iterable[DataConfig], soundfont: Path | None, console: Console) -> None:
     """Renders or reads the audio and caches the latents of every data config."""
-    from sweeper.data import prepare
+    from sweeper.data.latents import prepare
     from sweeper.live import data_progress
 
     for data in dict.fromkeys(configs):
@@ -43,7 +45,24 @@ def describe_preset(
     name: str, dataset: str, encoder: str, soundfont: Path | None, console: Console
 ) -> None:
     """`sweeper data info`: what the cached latents of a preset hold."""
-    from sweeper.data import open_latents
+    from sweeper.data.latents import open_latents
 
     latents = open_latents(data_config(preset(name).data, dataset, encoder, soundfont))
-    console.print(latents.summary(), markup=False)
+    info = latents.summary()
+    lowest, highest = info["pitch_range"]
+    console.print(f"{dataset} through {encoder}, key {info['key'][:12]}", markup=False)
+    console.print(f"{info['path']} ({info['bytes'] / 1e6:.1f} MB)", markup=False)
+    console.print(f"pitches {lowest} to {highest}, pooled by {info['pool']}", markup=False)
+    console.print(_families(info))
+    parts = ", ".join(f"{clips} {part}" for part, clips in info["downstream_parts"].items())
+    console.print(f"downstream clips for the probes: {parts}", markup=False)
+
+
+def _families(info: dict[str, Any]) -> Table:
+    """Clips per family and split, shapes below."""
+    table = Table("family", *info["shapes"], box=None, header_style="dim")
+    for family, counts in info["families"].items():
+        table.add_row(family, *(str(clips) for clips in counts.values()))
+    shapes = (" × ".join(map(str, shape)) for shape in info["shapes"].values())
+    table.add_row("[dim]clips × T × D[/dim]", *shapes)
+    return table

@@ -1,0 +1,99 @@
+"""Means over seeds of the configurations (principle, objective, λ) and the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.results import MEASURES, TASKS
+
+KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
+PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
+OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
+IDENTITY = ["kind", "principle", "objective", "lam"]  # what makes a configuration
+RECONSTRUCTION_ONLY = "reconstruction only"
+_DERIVED = ("mean_overall", "valid_mean_overall", "valid_delta_pitch", "valid_delta_instrument")
+
+
+def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a finished run, with margins and mean overall accuracy on validation and test.
+
+    At λ = 1 the principle and the objective play no part: the nine cells of a seed show one
+    run, which is counted once and has neither.
+    """
+    runs = frame[frame["state"] == "finished"].copy()
+    runs.loc[runs["lam"] == 1, ["principle", "objective"]] = None
+    runs = runs.drop_duplicates(["run_key", *IDENTITY, "seed"])
+    for part in ("", "valid_"):
+        overall = [runs[f"{part}{task}_overall"] for task in TASKS]
+        runs[f"{part}mean_overall"] = (overall[0] + overall[1]) / 2
+    runs["valid_delta_pitch"] = runs["valid_pitch_private"] - runs["valid_pitch_shared"]
+    runs["valid_delta_instrument"] = (
+        runs["valid_instrument_shared"] - runs["valid_instrument_private"]
+    )
+    return in_order(runs)
+
+
+def configurations(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a configuration or baseline: `name`, `seeds`, each measure's mean and sd over seeds.
+
+    The sd is the sample's (n − 1), NaN with one seed. The reconstruction-only row has λ = 1 and
+    no principle or objective. Only finished runs count: a diverged run is never averaged.
+    """
+    runs = finished_runs(frame)
+    measures = [*MEASURES, *_DERIVED]
+    groups = runs.groupby(IDENTITY, dropna=False, sort=False)[measures]
+    means, deviations = groups.mean(), groups.std().add_suffix("_sd")
+    counted = groups.size().rename("seeds")
+    table = in_order(pd.concat([counted, means, deviations], axis=1).reset_index())
+    table.insert(0, "name", [_name(row) for _, row in table.iterrows()])
+    return table
+
+
+def multiview(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a disentanglement loss: λ < 1."""
+    return table[(table["kind"] == "multiview") & (table["lam"] < 1)]
+
+
+def reconstruction_only(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without one: λ = 1."""
+    return table[(table["kind"] == "multiview") & (table["lam"] == 1)]
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by kind, principle, objective, λ and seed, in the paper's order of each."""
+    order = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
+    by = [name for name in (*IDENTITY, "seed") if name in table]
+    keys = {name: _ranks(table[name], order[name]) for name in by if name in order}
+    ranked = table[by].assign(**keys).sort_values(by, kind="stable")
+    return table.loc[ranked.index].reset_index(drop=True)
+
+
+def ordered(names: Sequence[str] | pd.Series[str], first: Sequence[str]) -> list[str]:
+    """Distinct names, those of `first` in its order, then the others alphabetically."""
+    present = set(pd.Series(names).dropna())
+    return [name for name in first if name in present] + sorted(present - set(first))
+
+
+def _name(row: pd.Series) -> str:
+    """As the cells' labels have it, less the seed: `Cosine SEP λ=0.6`, `encoder`."""
+    if row["kind"] != "multiview":
+        return str(row["kind"])
+    if row["lam"] == 1:
+        return RECONSTRUCTION_ONLY
+    return f"{row['principle']} {row['objective']} λ={row['lam']:g}"
+
+
+def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
+    """How many seeds stand behind each mean, and what the interval around it is."""
+    fewest, most = int(seeds.min()), int(seeds.max())
+    if most == 1:
+        return "1 seed: no seed interval."
+    counted = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    return f"Means of {counted}, {interval}."
+
+
+def _ranks(names: pd.Series[str], first: Sequence[str]) -> pd.Series[int]:
+    rank = {name: index for index, name in enumerate(ordered(names, first))}
+    return names.map(rank).fillna(len(rank)).astype(int)

@@ -1,0 +1,34 @@
+"""What of the paper's claims holds in a sweep, and what does not."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from analysis.claims import CLAIMS, Claim
+from analysis.evidence import Evidence
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "not enough runs"
+
+
+def findings(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim: section, claim, paper, ours, rule, holds. Takes the rows of `results`."""
+    evidence = Evidence.of(frame)
+    rows = [_row(claim, *claim.judge(evidence)) for claim in CLAIMS]
+    return pd.DataFrame(rows, columns=["section", "claim", "paper", "ours", "rule", "holds"])
+
+
+def _row(claim: Claim, values: tuple[float, ...], ours: str, holds: bool) -> tuple[str, ...]:
+    known = not any(math.isnan(value) for value in values)
+    verdict = (HOLDS if holds else FAILS) if known else OPEN
+    text = ours.replace("-0.", "−0.") if known else "–"
+    return claim.section, claim.claim, claim.paper, text, claim.rule, verdict
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    counts = table["holds"].value_counts()
+    verdicts = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (HOLDS, FAILS, OPEN))
+    return f"# The paper's claims in this sweep\n\n{verdicts}.\n\n{body}\n"

@@ -1,0 +1,117 @@
+"""The `results` view of a sweep as a frame, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, inspect, text
+
+TASKS = ("pitch", "instrument")
+SUBSPACES = ("private", "shared", "overall")
+ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
+MEASURES = (
+    "mse",
+    *ACCURACIES,
+    *(f"valid_{name}" for name in ACCURACIES),
+    "delta_pitch",
+    "delta_instrument",
+)
+_LISTED = 12  # labels named in full in a caption; more are counted
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a figure must tell about the rows it was drawn from."""
+
+    sweep: str
+    digest: str  # SHA-256 of the canonical JSON of the sweep's rows
+    seeds: int  # seeds with at least one finished cell
+    cells: int
+    finished: int
+    missing: tuple[str, ...]  # labels of cells not finished for any other reason than these two
+    failed: tuple[str, ...]
+    diverged: tuple[str, ...]
+    datasets: tuple[str, ...]  # empty where the view has no such column
+
+    @property
+    def line(self) -> str:
+        """Sweep, digest, seeds and counts, short enough for a figure's foot."""
+        holes = [f"{len(labels)} {state}" for state, labels in self._unfinished.items() if labels]
+        done = f"{self.finished} of {self.cells} cells finished"
+        seeds = f"{self.seeds} seed" + "s" * (self.seeds != 1)
+        parts = [f"Sweep {self.sweep}", f"digest {self.digest[:12]}", *self.datasets, seeds]
+        return " · ".join([*parts, ", ".join([done, *holes])]) + "."
+
+    @property
+    def details(self) -> str:
+        """One line for each kind of unfinished cell, with the cells' labels; may be empty."""
+        named = {state: labels for state, labels in self._unfinished.items() if labels}
+        return "\n".join(f"{state}: {_listed(labels)}" for state, labels in named.items())
+
+    @property
+    def _unfinished(self) -> dict[str, tuple[str, ...]]:
+        return {"missing": self.missing, "failed": self.failed, "diverged": self.diverged}
+
+
+@dataclass(frozen=True)
+class Results:
+    """One row a cell, in the order of their labels, with the columns of the `results` view."""
+
+    frame: pd.DataFrame
+    provenance: Provenance
+
+
+def load_results(engine: Engine, sweep: str) -> Results:
+    """Reads a sweep's rows; never writes.
+
+    Raises ValueError when the database has no `results` view or no cell of that sweep.
+    """
+    rows = _rows(engine, sweep)
+    if not rows:
+        raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
+    frame = tidy(rows)
+    return Results(frame, _provenance(sweep, rows, frame))
+
+
+def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
+    if not inspect(engine).has_table("results"):
+        raise ValueError("this database has no `results` view; run `sweeper launch` first")
+    query = text("SELECT * FROM results WHERE sweep = :sweep")
+    with engine.connect() as connection:
+        found = connection.execute(query, {"sweep": sweep}).mappings()
+        # Sorted here: a database's own order and collation must not reach the digest.
+        return sorted((dict(row) for row in found), key=lambda row: str(row["label"]))
+
+
+def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows with every measure as float64, NaN where the view says NULL."""
+    frame = pd.DataFrame(rows)
+    return frame.astype({name: "float64" for name in ("lam", *MEASURES)})
+
+
+def _provenance(sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame) -> Provenance:
+    canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    labels: dict[str, list[str]] = {"finished": [], "failed": [], "diverged": [], "missing": []}
+    for label, state in zip(frame["label"], frame["state"], strict=True):
+        labels[state if state in labels else "missing"].append(label)
+    datasets = frame.get("dataset", pd.Series(dtype=str)).dropna().unique()
+    return Provenance(
+        sweep=sweep,
+        digest=hashlib.sha256(canonical.encode()).hexdigest(),
+        seeds=frame.loc[frame["state"] == "finished", "seed"].nunique(),
+        cells=len(frame),
+        finished=len(labels["finished"]),
+        missing=tuple(labels["missing"]),
+        failed=tuple(labels["failed"]),
+        diverged=tuple(labels["diverged"]),
+        datasets=tuple(sorted(datasets)),
+    )
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    more = len(labels) - _LISTED
+    return "; ".join(labels[:_LISTED]) + (f"; and {more} more" if more > 0 else "")

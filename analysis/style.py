@@ -1,0 +1,157 @@
+"""What all figures share: sizes, colours, markers, legends and the line of provenance."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.configurations import OBJECTIVES, PRINCIPLES, RECONSTRUCTION_ONLY, ordered
+
+Column = tuple[str, Sequence[Line2D]]  # of a legend: its title and its keys
+
+SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
+
+# Blue, red and purple as in the paper; their lightness differs too (about 66, 48 and 20 in CIE
+# L*), so that they stay apart in greyscale and under every common colour blindness.
+COLOURS = {"SIM": "#56a5e8", "SEP": "#d1342f", "SIM+SEP": "#451269"}
+INK, GREY = "#1a1a1a", "#666666"
+_RAMPS = {
+    "SIM": ("#d3e7f9", "#56a5e8", "#0d3e6e"),
+    "SEP": ("#f9d3cd", "#d9483f", "#6b0d11"),
+    "SIM+SEP": ("#e0d4ec", "#8a5cb0", "#34094f"),
+    "grey": ("#e2e2e2", "#8c8c8c", "#262626"),
+}
+_MARKERS = dict(zip(PRINCIPLES, "os^", strict=True))
+_MORE_MARKERS = "Dvp<>h"  # for principles that a user registers
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "c": INK,
+    "edgecolors": "white",
+    "linewidths": 0.4,
+    "zorder": 4,
+}
+RING: dict[str, Any] = {
+    "marker": "o",
+    "c": "none",
+    "edgecolors": INK,
+    "linewidths": 0.7,
+    "zorder": 4,
+}
+
+_FOOT_SIZE = 7.0
+_FOOT_LINE = 0.125  # inches
+_CHARACTER = 0.05  # inches, a wide mean character of the foot
+_GAP = 0.035  # inches, around the foot
+
+
+def paper() -> AbstractContextManager[None]:
+    """The style of every figure, for drawing and for saving."""
+    return matplotlib.style.context(Path(__file__).with_name("sweeper.mplstyle"))
+
+
+def markers(principles: Iterable[str]) -> dict[str, str]:
+    """A marker for each principle; those of the paper always have the same."""
+    names = ordered(list(principles), PRINCIPLES)
+    others = [name for name in names if name not in _MARKERS]
+    more = {name: _MORE_MARKERS[i % len(_MORE_MARKERS)] for i, name in enumerate(others)}
+    return {name: (_MARKERS | more)[name] for name in names}
+
+
+def tints(name: str, count: int) -> list[str]:
+    """`count` shades of an objective's colour or of grey, light to dark."""
+    ramp = LinearSegmentedColormap.from_list(name, _RAMPS[name])
+    return [to_hex(ramp(share)) for share in np.linspace(0, 1, count)]
+
+
+def canvas(width: float, height: float, foot: str) -> Figure:
+    """A figure with `foot`, wrapped, below its body; `height` is the body's, in inches."""
+    lines = textwrap.wrap(foot, int(width / _CHARACTER))
+    below = _FOOT_LINE * len(lines) + _GAP
+    whole = height + below
+    figure = Figure(figsize=(width, whole))
+    figure.set_layout_engine("constrained", rect=(0, below / whole, 1, height / whole))
+    figure.text(
+        _GAP / width, _GAP / whole, "\n".join(lines), size=_FOOT_SIZE, color=GREY, va="bottom",
+        linespacing=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def key(marker: str, colour: str, label: str, area: float = 22.0) -> Line2D:
+    """A legend's handle: one marker of `area` points²."""
+    return Line2D(
+        [], [], linestyle="", marker=marker, markersize=area**0.5, color=colour, label=label,
+        markeredgecolor="white", markeredgewidth=0.4,
+    )  # fmt: skip
+
+
+def legend(figure: Figure, columns: Sequence[Column]) -> None:
+    """A legend above the axes: one titled column a variable."""
+    rows = max(len(keys) for _, keys in columns)
+    handles: list[Artist] = []
+    for title, keys in columns:
+        blanks = [key("", "none", "") for _ in range(rows - len(keys))]
+        handles += [key("", "none", title), *keys, *blanks]
+    drawn = figure.legend(handles=handles, loc="outside upper center", ncols=len(columns))
+    for text in drawn.get_texts()[:: rows + 1]:
+        text.set_fontweight("bold")
+        text.set_x(-15)
+
+
+def names_of(points: pd.DataFrame) -> list[Column]:
+    """The legend's columns of the objectives and the principles that are there."""
+    objectives = [key("o", COLOURS[o], o) for o in ordered(points["objective"], OBJECTIVES)]
+    star = key("*", INK, RECONSTRUCTION_ONLY, area=60)
+    principles = [key(marker, GREY, name) for name, marker in markers(points["principle"]).items()]
+    return [("Objective", [*objectives, star]), ("Principle", principles)]
+
+
+def scatter(
+    axes: Axes,
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    size: tuple[str, tuple[float, float], tuple[float, float]],
+) -> None:
+    """One mark a configuration: colour by objective, marker by principle, area by `size`.
+
+    `size` is a column, the areas of its smallest and largest value, and these values.
+    """
+    import seaborn as sns  # here: half of the time that a report spends on imports
+
+    column, areas, values = size
+    sns.scatterplot(
+        points, x=x, y=y, ax=axes, legend=False, linewidth=0.4, zorder=2,
+        hue="objective", palette=COLOURS, style="principle", markers=markers(points["principle"]),
+        size=column, sizes=areas, size_norm=values,
+    )  # fmt: skip
+
+
+def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
+    """Thin bars of ± 1 sd, behind the points; none where the sd is NaN."""
+    xerr, yerr = points.get(f"{x}_sd"), points[f"{y}_sd"]
+    axes.errorbar(points[x], points[y], yerr, xerr, fmt="none", ecolor="0.6", zorder=1.5)
+
+
+def arrows(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
+    """An arrow outwards from each point that `scale.hold` moved to the edge."""
+    towards = points[[f"{x}_beyond", f"{y}_beyond"]].to_numpy()
+    for place, direction in zip(points[[x, y]].to_numpy(), towards, strict=True):
+        if direction.any():
+            axes.annotate(
+                "", tuple(place), tuple(11 * direction), textcoords="offset points", zorder=3,
+                arrowprops={"arrowstyle": "<|-", "color": INK, "lw": 0.6, "mutation_scale": 5,
+                            "shrinkA": 0, "shrinkB": 4},
+            )  # fmt: skip

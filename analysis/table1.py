@@ -1,0 +1,151 @@
+"""Table 1: margins and overall accuracies of the chosen configuration and the baselines."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+
+from analysis.choice import PAPER_CHOICE, choose
+from analysis.configurations import RECONSTRUCTION_ONLY, configurations, seeds_note
+
+MEASURES = {
+    "delta_pitch": "Δ pitch",
+    "pitch_overall": "Pitch overall",
+    "delta_instrument": "Δ inst.",
+    "instrument_overall": "Inst. overall",
+}
+METHODS = {
+    RECONSTRUCTION_ONLY: "Multi-view (L_rec)",
+    "cl-pitch": "CL-Pitch (InfoNCE)",
+    "cl-instrument": "CL-Instrument (InfoNCE)",
+    "encoder": "Frozen encoder",
+}
+# Table 1 of the paper, in the order of MEASURES; NaN where it has a dash.
+_NONE = float("nan")
+PAPER = {
+    PAPER_CHOICE: (0.10, 0.71, 0.17, 0.94),
+    RECONSTRUCTION_ONLY: (0.00, 0.70, 0.01, 0.95),
+    "cl-pitch": (_NONE, 0.65, _NONE, 0.35),
+    "cl-instrument": (_NONE, 0.14, _NONE, 0.81),
+    "encoder": (_NONE, 0.67, _NONE, 0.91),
+}
+# The task that the pairs of a CL baseline were not chosen for.
+OTHER_TASK = {"cl-pitch": "instrument_overall", "cl-instrument": "pitch_overall"}
+
+
+def data(frame: pd.DataFrame, paper: bool = False) -> pd.DataFrame:
+    """One row a method: `name`, `method`, `chosen`, `seeds`, means and sd, `rule` of the choice.
+
+    The paper's choice has a row whether or not the rule chose it here too. A method without a
+    finished run has 0 seeds and NaN. `paper` adds the paper's numbers as `paper_…`.
+    """
+    table = configurations(frame)
+    if table.empty:
+        raise ValueError("Table 1 has no finished run to show; go on with `sweeper resume`")
+    chosen = choose(table)
+    first = [chosen.name] if chosen else []
+    names = list(dict.fromkeys([*first, PAPER_CHOICE, *METHODS]))
+    rows = table.set_index("name").reindex(names).reset_index()
+    rows["method"] = [METHODS.get(name, f"Multi-view (L_rec + L_dis), {name}") for name in names]
+    rows["chosen"] = [name in first for name in names]
+    rows["rule"] = chosen.rule if chosen else ""
+    rows["seeds"] = rows["seeds"].fillna(0).astype(int)
+    measures = [column for name in MEASURES for column in (name, f"{name}_sd")]
+    kept = rows[["name", "method", "chosen", "seeds", *measures, "rule"]]
+    return kept.assign(**_paper(names)) if paper else kept
+
+
+def _paper(names: list[str]) -> dict[str, list[float]]:
+    numbers = [PAPER.get(name, (_NONE,) * len(MEASURES)) for name in names]
+    columns = zip(*numbers, strict=True)
+    return {f"paper_{name}": list(c) for name, c in zip(MEASURES, columns, strict=True)}
+
+
+def caption(table: pd.DataFrame) -> str:
+    """What the numbers are, how the first row was chosen, and how many seeds there are."""
+    chosen = table[table["chosen"]]
+    rule = "No configuration could be chosen yet."
+    if len(chosen):
+        rule = f"{chosen['name'].iloc[0]} was chosen by this rule: {chosen['rule'].iloc[0]}."
+    done = table.loc[table["seeds"] > 0, "seeds"]
+    return (
+        "Table 1. Test accuracy of linear probes on z_p ⊕ z_s (overall), and margins Δ between "
+        f"the subspaces. {rule} {PAPER_CHOICE} is the paper's choice. In brackets: the task that "
+        "the pairs were not chosen for. Bold: the best of a column as printed. "
+        + ("In square brackets: the paper's numbers. " if "paper_delta_pitch" in table else "")
+        + seeds_note(done, interval="±: 1 sd")
+    )
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text: one row a method, one column a measure."""
+    columns = {head: _column(table, measure) for measure, head in MEASURES.items()}
+    return pd.DataFrame({"Method": table["method"], **columns})
+
+
+def _column(table: pd.DataFrame, measure: str) -> list[str]:
+    other_task = table["name"].map(OTHER_TASK) == measure
+    rounded = table[measure].round(2)
+    best = rounded == rounded[~other_task].max()
+    spreads, papers = table[f"{measure}_sd"], table.get(f"paper_{measure}", table["seeds"] * _NONE)
+    has_subspaces = ~table["name"].isin(["encoder", *OTHER_TASK])
+    unfinished = (table["seeds"] == 0) & (has_subspaces | measure.endswith("_overall"))
+    rows = zip(unfinished, table[measure], spreads, papers, best, other_task, strict=True)
+    return [_cell(*row) for row in rows]
+
+
+def _cell(
+    unfinished: bool, value: float, spread: float, paper: float, best: bool, other_task: bool
+) -> str:
+    """`**0.71 ± 0.01** [0.71]`: bold if the best, in brackets if of the other task, the paper's."""
+    if unfinished:
+        text = "not finished"
+    elif math.isnan(value):
+        text = "–"
+    else:
+        text = _number(value) + ("" if math.isnan(spread) else f" ± {spread:.2f}")
+        text = f"({text})" if other_task else f"**{text}**" if best else text
+    return text if math.isnan(paper) else f"{text} [{_number(paper)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    text = cells(table)
+    rules = ["---", *["---:"] * (len(text.columns) - 1)]
+    lines = [list(text.columns), rules, *text.to_numpy().tolist()]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{body}\n\n{caption(table)}\n"
+
+
+def latex(table: pd.DataFrame, foot: str) -> str:
+    """A table for the booktabs package."""
+    rows = [" & ".join(map(_latex, line)) + r" \\" for line in cells(table).to_numpy().tolist()]
+    described = caption(table).removeprefix("Table 1. ")  # LaTeX numbers its tables itself
+    return "\n".join([
+        r"\begin{table}", r"\centering", rf"\caption{{{_latex(f'{described} {foot}')}}}",
+        r"\begin{tabular}{lrrrr}", r"\toprule",
+        r" & \multicolumn{2}{c}{Pitch} & \multicolumn{2}{c}{Instrument} \\",
+        r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}",
+        r"Method & $\Delta$ & Overall & $\Delta$ & Overall \\", r"\midrule",
+        *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+_SYMBOLS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "_": r"\_",
+    "L_rec": r"$\mathcal{L}_{\mathrm{rec}}$", "L_dis": r"$\mathcal{L}_{\mathrm{dis}}$",
+    "z_p": "$z_p$", "z_s": "$z_s$", "Δ": r"$\Delta$", "λ": r"$\lambda$", "±": r"$\pm$",
+    "−": "$-$", "≥": r"$\geq$", "⊕": r"$\oplus$", "·": r"$\cdot$", "<": "$<$", "–": "--",
+}  # fmt: skip
+_ANY_SYMBOL = re.compile("|".join(re.escape(s) for s in sorted(_SYMBOLS, key=len, reverse=True)))
+
+
+def _latex(text: str) -> str:
+    escaped = _ANY_SYMBOL.sub(lambda found: _SYMBOLS[found[0]], text)
+    return re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", escaped)

@@ -1,0 +1,229 @@
+"""One Ray trial: trains and probes one pack, and reports plain numbers to the driver.
+
+`train` is an ordinary function of configs and latents; `train_pack_trial` is all that knows Tune.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.downstream import Scores, probe_encoder, probe_pack
+from models.multiview import ModelSpec
+from models.objectives import LossOptions
+from models.pack import PackTrainer, train_pack
+from models.probes import ProbeSpec, ProbeTask, Split
+from models.runs import LOSSES, Clips, PackRun, TrainingSpec
+from models.runs import RunResult as Trained
+from sweeper.config import LossConfig, ModelConfig, RunConfig
+from sweeper.data.cache import Latents
+from sweeper.data.clips import PARTS, PITCHES
+from sweeper.data.latents import prepare
+
+TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
+
+Message = dict[str, Any]
+Send = Callable[[Message], None]
+
+
+def train_pack_trial(config: dict[str, Any]) -> None:
+    """Tune's trainable. `config` is a dispatcher's payload with `device` and `soundfont`."""
+    from ray import tune
+
+    def send(message: Message) -> None:
+        # Nested, because Tune keeps names such as `done` for itself.
+        tune.report({"message": message})
+
+    runs = [RunConfig.from_json(run["config"]) for run in config["runs"]]
+    references = [run["reference_mse"] for run in config["runs"]]
+    device = config["device"]
+    if device == "cpu":
+        torch.set_num_threads(1)  # a worker has one core
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    send({"event": "placed", "host": platform.node(), "device": name})
+    started = time.monotonic()
+    try:
+        soundfont = config["soundfont"] and Path(config["soundfont"])
+        latents = prepare(runs[0].data, workers=1, soundfont=soundfont)
+        results = train(runs, references, latents, device, send)
+    except Exception as error:
+        results = [_failed(run.key, error) for run in runs]
+    seconds = (time.monotonic() - started) / len(runs)
+    send({"event": "results", "results": results, "seconds": seconds})
+
+
+def train(
+    runs: Sequence[RunConfig],
+    references: Sequence[float | None],
+    latents: Latents,
+    device: str,
+    send: Send = lambda message: None,
+) -> list[dict[str, Any]]:
+    """Trains and probes runs of one architecture; a dict for ledger.RunResult for each."""
+    if runs[0].kind == "encoder":
+        return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
+    trained = _train(runs, references, latents, device, send)
+    send({"event": "progress", "stage": "probes", "done": 0, "total": 1, "share": TRAINING_SHARE})
+    scores = _probe_pack(runs, trained, latents, device)
+    return [
+        _result(run, own, scores.get(run.key), latents)
+        for run, own in zip(runs, trained, strict=True)
+    ]
+
+
+def _train(
+    runs: Sequence[RunConfig],
+    references: Sequence[float | None],
+    latents: Latents,
+    device: str,
+    send: Send,
+) -> list[Trained]:
+    config = runs[0]
+    assert config.model is not None and config.training is not None
+    epochs = config.training.epochs
+
+    def on_epoch(trainer: PackTrainer) -> None:
+        done = {"done": trainer.epoch, "total": epochs}
+        share = TRAINING_SHARE * trainer.epoch / epochs
+        send({"event": "progress", "stage": "epoch", **done, "share": share})
+
+    return train_pack(
+        [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
+        _clips(latents, "train"),
+        _clips(latents, "valid"),
+        _model_spec(config, latents),
+        TrainingSpec(**dataclasses.asdict(config.training)),
+        device=device,
+        on_epoch=on_epoch,
+    )
+
+
+def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
+    loss = run.loss or LossConfig()
+    given = {
+        name: value
+        for name in ("temperature", "epsilon", "vicreg")
+        if (value := getattr(loss, name)) is not None
+    }
+    return PackRun(
+        key=run.key,
+        kind=run.kind,
+        seed=run.seed,
+        principle=run.principle,
+        objective=run.objective,
+        lam=run.lam,
+        gamma=loss.gamma,
+        reference_mse=reference_mse,
+        options=LossOptions(**given),
+    )
+
+
+def _model_spec(run: RunConfig, latents: Latents) -> ModelSpec:
+    model = run.model or ModelConfig()
+    # How tokens become one vector a clip: as the config says, or as the encoder advises.
+    pool = latents.pool if model.pool == "encoder" else model.pool
+    return ModelSpec(model.hidden, model.latent_activation, pool)
+
+
+def _clips(latents: Latents, split: str) -> Clips:
+    labels = latents.labels[split]
+    return Clips(_tensor(latents, split), labels.family, labels.pitch)
+
+
+def _tensor(latents: Latents, split: str) -> torch.Tensor:
+    return torch.from_numpy(np.array(latents.split(split)))  # a copy: memory maps are read-only
+
+
+def _probe_pack(
+    runs: Sequence[RunConfig], trained: Sequence[Trained], latents: Latents, device: str
+) -> dict[str, Scores]:
+    return probe_pack(
+        trained,
+        {run.key: run.seed for run in runs},
+        _tensor(latents, "downstream").to(device),
+        _tasks(latents),
+        _split(latents),
+        _model_spec(runs[0], latents),
+        ProbeSpec(**dataclasses.asdict(runs[0].probe)),
+    )
+
+
+def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Scores:
+    return probe_encoder(
+        _tensor(latents, "downstream").to(device),
+        _tasks(latents),
+        _split(latents),
+        _model_spec(run, latents),
+        ProbeSpec(**dataclasses.asdict(run.probe)),
+        run.seed,
+    )
+
+
+def _tasks(latents: Latents) -> dict[str, ProbeTask]:
+    labels = latents.labels["downstream"]
+    return {
+        "pitch": ProbeTask(labels.pitch, PITCHES),
+        "instrument": ProbeTask(labels.family, len(latents.families)),
+    }
+
+
+def _split(latents: Latents) -> Split:
+    return Split(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
+
+
+def _result(
+    run: RunConfig, trained: Trained | None, scores: Scores | None, latents: Latents
+) -> dict[str, Any]:
+    epochs = [] if trained is None else _epochs(trained)
+    if trained is not None and scores is None:
+        return {
+            "key": run.key,
+            "state": "diverged",
+            "epochs": epochs,
+            "cause": _divergence(run, trained),
+        }
+    sizes = np.bincount(latents.parts, minlength=len(PARTS)).tolist()
+    row = {
+        "gamma": trained and trained.gamma,
+        "best_epoch": trained and trained.best_epoch,
+        "valid_rec": trained and trained.valid_rec,
+        "valid_size": sizes[PARTS.index("validation")],
+        "test_size": sizes[PARTS.index("test")],
+        **(scores or {}),
+    }
+    return {"key": run.key, "state": "finished", "scores": row, "epochs": epochs}
+
+
+def _divergence(run: RunConfig, trained: Trained) -> str:
+    epoch, step = trained.diverged_at or (0, 0)
+    name = f"{run.principle} {run.objective} λ={run.lam:g}" if run.principle else run.kind
+    return f"{name} left the finite range in epoch {epoch}, step {step}"
+
+
+def _epochs(trained: Trained) -> list[dict[str, float | None]]:
+    """Losses by epoch, columns of the table `epochs`; None where not finite."""
+    columns = [trained.losses[name] for name in LOSSES]
+    rows = ([_finite(value) for value in row] for row in zip(*columns, strict=True))
+    return [dict(zip(LOSSES, row, strict=True)) for row in rows]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _failed(key: str, error: Exception) -> dict[str, Any]:
+    return {
+        "key": key,
+        "state": "failed",
+        "cause": f"{type(error).__name__}: {error}".splitlines()[0],
+        "traceback": traceback.format_exc(),
+    }

@@ -6,6 +6,7 @@ split's candidates, and the draw is made again without it, until every clip draw
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,26 +115,23 @@ def build(
 ) -> dict[str, Clips]:
     """Write standardised latents to `directory`/SPLIT.npy; give every split's labels."""
     draws = [Draw(split, dataset.candidates(split), clips) for split, clips in sizes.items()]
-    files = {
-        split: LatentsFile(directory / f"{split}.npy", (clips, *encoder.shape))
-        for split, clips in sizes.items()
-    }
-    try:
+    with contextlib.ExitStack() as stack:
+        files = {
+            split: stack.enter_context(
+                LatentsFile(directory / f"{split}.npy", (clips, *encoder.shape))
+            )
+            for split, clips in sizes.items()
+        }
         with encoding(dataset, encoder, workers) as run:
-            _fill(draws, files, run, workers, progress)
+            _fill(draws, files, run, progress)
         _standardise(files)
-    finally:
-        for file in files.values():
-            file.__exit__()
     return {draw.split: draw.labels for draw in draws}
 
 
-def _fill(
-    draws: list[Draw], files: dict[str, LatentsFile], run: Map, workers: int, progress: Progress
-) -> None:
+def _fill(draws: list[Draw], files: dict[str, LatentsFile], run: Map, progress: Progress) -> None:
     total = sum(len(draw.rows) for draw in draws)
     done = 0
-    while tasks := [task for draw in draws for task in _tasks(draw, workers)]:
+    while tasks := [task for draw in draws for task in _tasks(draw)]:
         results = run([task.clips for task in tasks])
         for task, (latents, audible) in zip(tasks, results, strict=True):
             task.draw.settle(task.rows, task.candidates, audible)
@@ -143,11 +141,11 @@ def _fill(
             progress(done, total, "rendering and encoding clips")
 
 
-def _tasks(draw: Draw, workers: int) -> list[Task]:
+def _tasks(draw: Draw) -> list[Task]:
+    # The same clips together however many the workers: a clip's last bit depends on its company.
     rows, candidates = draw.missing()
-    chunk = min(CHUNK, -(-len(rows) // workers) + 1)
-    starts = range(0, len(rows), max(1, chunk))
-    return [Task(draw, rows[at : at + chunk], candidates[at : at + chunk]) for at in starts]
+    chunks = (slice(at, at + CHUNK) for at in range(0, len(rows), CHUNK))
+    return [Task(draw, rows[chunk], candidates[chunk]) for chunk in chunks]
 
 
 def _standardise(files: dict[str, LatentsFile]) -> None:

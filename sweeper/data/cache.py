@@ -8,13 +8,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
@@ -177,34 +177,40 @@ def writing(fingerprint: str, size: int) -> Iterator[Path]:
         partial.rename(path)
         _sync(path.parent)
     except OSError as error:
-        raise SweeperError(
-            f"cannot write the latents to {path.parent}: {error.strerror or error}; "
-            f"make room there, or set {ENVIRONMENT} to another directory"
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def locked(fingerprint: str, waiting: Any) -> Iterator[None]:
-    """Only one process at a time makes these latents; `waiting()` is called before a wait."""
-    path = directory(fingerprint)
+def locked(fingerprint: str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Only one process at a time makes these latents; `waiting` is called before a wait."""
+    lock = _acquire(directory(fingerprint), waiting)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(path: Path, waiting: Callable[[], None]) -> BaseFileLock:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f"{fingerprint}.lock"))
+        lock = FileLock(path.with_name(f"{path.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
             waiting()
             lock.acquire()
     except OSError as error:
-        raise SweeperError(
-            f"cannot use the cache {path.parent}: {error.strerror}; "
-            f"set {ENVIRONMENT} to a directory that you can write to"
-        ) from error
-    with lock:
-        lock.release()  # `with` holds it once more
-        yield
+        raise _cannot_write(path, error) from error
+    return lock
+
+
+def _cannot_write(path: Path, error: OSError) -> SweeperError:
+    return SweeperError(
+        f"cannot write the latents to {path.parent}: {error.strerror or error}; "
+        f"make room there, or set {ENVIRONMENT} to another directory"
+    )
 
 
 def checksum(path: Path) -> str:

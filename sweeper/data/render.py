@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.errors import SweeperError
+
 SAMPLE_RATE = 16_000
 CLIP_SECONDS = 4
 HOLD_SECONDS = 3
@@ -39,14 +41,27 @@ Note = tuple[int, int, int]  # program, pitch, velocity
 
 
 def render(dry_font: bytes, notes: Sequence[Note]) -> NDArray[np.float32]:
-    """Waveforms (N, CLIP_SECONDS · SAMPLE_RATE) of N notes, mono, full scale 1."""
-    import midirenderer
+    """Waveforms (N, CLIP_SECONDS · SAMPLE_RATE) of N notes, mono, full scale 1.
 
-    wav = midirenderer.render_wave_from(dry_font, midi_file(notes))
+    Raises:
+        SweeperError: the renderer cannot use the SoundFont.
+    """
+    wav = _stereo(dry_font, midi_file(notes))
     pairs = (len(notes) + 1) // 2
     samples = np.frombuffer(wav, "<i2", pairs * 2 * CLIP_SECONDS * RENDERER_RATE, WAV_HEADER)
     channels = [channel for pair in samples.reshape(pairs, -1, 2) for channel in pair.T]
     return decimate(channels[: len(notes)])
+
+
+def _stereo(dry_font: bytes, midi: bytes) -> bytes:
+    import midirenderer
+
+    try:
+        return bytes(midirenderer.render_wave_from(dry_font, midi))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the Rust code is no Exception
+        raise SweeperError(f"cannot render with this SoundFont ({error}); give another") from None
 
 
 def midi_file(notes: Sequence[Note]) -> bytes:

@@ -51,8 +51,8 @@ def rank_in_group(group: Ints) -> Ints:
 def divide(labels: Sequence[Ints], shares: Sequence[float], rng: np.random.Generator) -> Ints:
     """Divide N items into parts so that every value of every label is shared out alike.
 
-    Greedy: each item goes to the part that lacks most of its values (the idea of Sechidis,
-    Tsoumakas and Vlahavas, 2011), and a part that is full takes no more.
+    Greedy: in random order, each item goes to the part that is furthest behind its share of the
+    item's values so far; a part that is full takes no more.
 
     Args:
         labels: arrays (N,) of class numbers.
@@ -62,14 +62,15 @@ def divide(labels: Sequence[Ints], shares: Sequence[float], rng: np.random.Gener
         (N,) the part of each item. Part sizes are exact up to rounding.
     """
     count = len(labels[0])
+    share = np.asarray(shares)
     room = np.diff(np.round(np.cumsum([0, *shares]) * count)).astype(np.int64)
-    lacking = [np.outer(np.bincount(label), shares) for label in labels]
+    taken = [np.zeros((label.max() + 1, len(shares))) for label in labels]
     parts = np.empty(count, np.int64)
     for item in rng.permutation(count):
-        rows = [lack[label[item]] for lack, label in zip(lacking, labels, strict=True)]
-        need = np.where(room > 0, sum(rows), -np.inf)
-        part = parts[item] = int(np.argmax(need))
+        rows = [rows[label[item]] for rows, label in zip(taken, labels, strict=True)]
+        behind = sum(share * (row.sum() + 1) - row for row in rows)
+        part = parts[item] = np.argmax(np.where(room > 0, behind, -np.inf))
         room[part] -= 1
         for row in rows:
-            row[part] -= 1
+            row[part] += 1
     return parts

@@ -60,8 +60,7 @@ def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Map]:
             yield functools.partial(pool.map, _encode)
     except BrokenProcessPool as error:
         raise SweeperError(
-            "a process that renders clips was killed, perhaps for want of memory; "
-            "free some and try again"
+            "a process that renders clips died, perhaps for want of memory; free some and try again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -60,13 +60,14 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
         _quadrant(axes)
         axes.set_xlabel("Δ pitch = acc($z_p$) − acc($z_s$)")
         axes.set_ylabel("Δ instrument = acc($z_s$) − acc($z_p$)")
-        _legend(figure, table)
+        _legend(figure, _held(table))
     return figure
 
 
 def _held(table: pd.DataFrame) -> pd.DataFrame:
     """The points as they are drawn: those far out at the edge."""
-    return scale.hold(scale.hold(table, "delta_pitch"), "delta_instrument")
+    held = scale.hold(scale.hold(table, "delta_pitch"), "delta_instrument")
+    return held.assign(mean_overall=scale.clip(table["mean_overall"]))
 
 
 def _points(axes: Axes, table: pd.DataFrame) -> None:

@@ -117,7 +117,7 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
 
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, panel: str) -> None:
-    bars = _placed(table[table["principle"] == MEAN])
+    bars = placed(table[table["principle"] == MEAN])
     _draw_bars(axes, bars)
     _draw_principles(axes, table[table["principle"] != MEAN], bars)
     axes.axhline(0, color="0.25", linewidth=0.7)
@@ -129,7 +129,7 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, panel: str) -> None:
     axes.set_title(f"$\\bf{{{panel}}}$   {task} from ${SYMBOLS[subspace]}$")
 
 
-def _placed(bars: pd.DataFrame) -> pd.DataFrame:
+def placed(bars: pd.DataFrame) -> pd.DataFrame:
     """The bars with their place on x and their colour: λ falls from left to right."""
     placed = []
     start = 0.0

@@ -34,6 +34,11 @@ def hold(table: pd.DataFrame, column: str, log: bool = False) -> pd.DataFrame:
     return table.assign(**moved)
 
 
+def clip(values: pd.Series[float]) -> pd.Series[float]:
+    """The values, those far out moved to just beyond the others."""
+    return values.clip(*_limits(values))
+
+
 def note(table: pd.DataFrame) -> str:
     """Names the configurations of a table that `hold` moved; empty when it moved none."""
     far = table[table.filter(regex="_beyond$").ne(0).any(axis=1)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +14,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextToPath
 
 from analysis.configurations import OBJECTIVES, PRINCIPLES, RECONSTRUCTION_ONLY, ordered
 
@@ -52,7 +53,6 @@ RING: dict[str, Any] = {
 
 _FOOT_SIZE = 7.0
 _FOOT_LINE = 0.125  # inches
-_CHARACTER = 0.05  # inches, a wide mean character of the foot
 _GAP = 0.035  # inches, around the foot
 
 
@@ -77,7 +77,7 @@ def tints(name: str, count: int) -> list[str]:
 
 def canvas(width: float, height: float, foot: str) -> Figure:
     """A figure with `foot`, wrapped, below its body; `height` is the body's, in inches."""
-    lines = textwrap.wrap(foot, int(width / _CHARACTER))
+    lines = _wrapped(foot, width - 2 * _GAP)
     below = _FOOT_LINE * len(lines) + _GAP
     whole = height + below
     figure = Figure(figsize=(width, whole))
@@ -87,6 +87,17 @@ def canvas(width: float, height: float, foot: str) -> Figure:
         linespacing=1.2,
     )  # fmt: skip
     return figure
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """Lines of the foot, as many words each as its font fits into `width` inches."""
+    font, ruler = FontProperties(size=_FOOT_SIZE), TextToPath()
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        fits = ruler.get_text_width_height_descent(longer, font, ismath=False)[0] <= 72 * width
+        lines[-1:] = [longer] if fits or not lines[-1] else [lines[-1], word]
+    return lines
 
 
 def key(marker: str, colour: str, label: str, area: float = 22.0) -> Line2D:
@@ -107,7 +118,6 @@ def legend(figure: Figure, columns: Sequence[Column]) -> None:
     drawn = figure.legend(handles=handles, loc="outside upper center", ncols=len(columns))
     for text in drawn.get_texts()[:: rows + 1]:
         text.set_fontweight("bold")
-        text.set_x(-15)
 
 
 def names_of(points: pd.DataFrame) -> list[Column]:

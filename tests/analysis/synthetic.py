@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pytest
+import pandas as pd
 from sqlalchemy import Column, Engine, Float, Integer, MetaData, Table, Text, create_engine
+
+from analysis.results import Results, load_results
 
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
@@ -108,13 +110,64 @@ def database(rows: Iterable[Row]) -> Engine:
 
 
 def _complete(row: Row) -> Row:
-    whole = {name: row.get(name) for name in COLUMNS}
+    whole: Row = {name: row.get(name) for name in COLUMNS}
     if whole["pitch_private"] is not None:
         whole["delta_pitch"] = whole["pitch_private"] - whole["pitch_shared"]
         whole["delta_instrument"] = whole["instrument_shared"] - whole["instrument_private"]
     return whole
 
 
-@pytest.fixture
-def make_database() -> Callable[[Iterable[Row]], Engine]:
-    return database
+def results(rows: Iterable[Row]) -> Results:
+    return load_results(database(rows), "synthetic")
+
+
+def frame(rows: Iterable[Row]) -> pd.DataFrame:
+    return results(rows).frame
+
+
+def nasty_rows() -> list[Row]:
+    """Three seeds with diverged, failed and missing cells, and a configuration far off."""
+    return [_spoilt(row) for row in full_rows(3)]
+
+
+def _spoilt(row: Row) -> Row:
+    principle, objective, lam, seed = (
+        row.get(name) for name in ("principle", "objective", "lam", "seed")
+    )
+    if principle == "VICReg" and objective == "SEP" and lam in (0.0, 0.2):
+        return unfinished(row, "diverged")
+    if principle == "VICReg" and objective == "SIM+SEP" and lam == 0.2:
+        far = {"pitch_overall": 0.05, "instrument_overall": 0.12, "instrument_private": 0.1}
+        return {**row, **far, "mse": 4e3}
+    if row["label"] == "Cosine SEP λ=0.8 seed 0":
+        return unfinished(row, "failed")
+    if objective == "SIM" and principle == "InfoNCE" and seed == 2 and lam in (0.4, 0.6):
+        return unfinished(row)
+    return row
+
+
+def equal_rows() -> list[Row]:
+    """One seed in which every accuracy and every MSE is the same."""
+    same = dict.fromkeys((*ACCURACIES, *VALIDATION), 0.7)
+    return [
+        {**row, **{name: 0.7 for name in same if row.get(name)}, "mse": row.get("mse") and 0.02}
+        for row in full_rows(1)
+    ]
+
+
+def few_rows() -> list[Row]:
+    """One seed of which three configurations and a baseline are finished."""
+    kept = {"Cosine SEP λ=0.6 seed 0", "InfoNCE SIM λ=0 seed 0", "encoder seed 0"}
+    return [
+        row if row["label"] in kept or row.get("lam") == 1 else unfinished(row)
+        for row in full_rows(1)
+    ]
+
+
+SWEEPS = {
+    "one seed": full_rows(1),
+    "three seeds": full_rows(3),
+    "nasty": nasty_rows(),
+    "equal": equal_rows(),
+    "few": few_rows(),
+}

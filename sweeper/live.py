@@ -28,6 +28,7 @@ STYLES = {
     "diverged": "magenta",
     "failed": "red",
     "interrupted": "cyan",
+    "unknown": "cyan",
     "pending": "dim",
 }
 MARKS = {
@@ -36,6 +37,7 @@ MARKS = {
     "diverged": "✕",
     "failed": "✕",
     "interrupted": "◌",
+    "unknown": "?",
     "pending": "·",
 }
 
@@ -173,20 +175,35 @@ class _PlainView:
             self._console.print(self._state.line, markup=False)
 
 
-def matrix(cells: pd.DataFrame) -> Table:
-    """The grid: a row for a principle and objective, a column for λ, a mark for every seed."""
+def matrix(cells: pd.DataFrame) -> RenderableType:
+    """The grid: a row for a principle and objective, a column for λ, a mark for every seed.
+
+    Baselines, which have no λ, stand in a line below.
+    """
     grid = cells[cells["kind"] == "multiview"]
+    baselines = cells[cells["kind"] != "multiview"]
+    return Group(
+        *([_table(grid)] if len(grid) else []),
+        *([_line(baselines)] if len(baselines) else []),
+    )
+
+
+def _table(grid: pd.DataFrame) -> Table:
     lambdas = sorted(grid["lam"].unique())
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("λ", justify="right")
+    table = Table("λ", box=None, padding=(0, 1), header_style="dim")
     for lam in lambdas:
         table.add_column(f"{lam:g}", justify="center")
     for (principle, objective), row in grid.groupby(["principle", "objective"], sort=False):
         marks = [_marks(row.loc[row["lam"] == lam, "state"]) for lam in lambdas]
         table.add_row(f"{principle} {objective}", *marks)
-    for kind, row in cells[cells["kind"] != "multiview"].groupby("kind", sort=False):
-        table.add_row(str(kind), _marks(row["state"]))
     return table
+
+
+def _line(baselines: pd.DataFrame) -> Text:
+    line = Text(" ")
+    for kind, row in baselines.groupby("kind", sort=False):
+        line.append(f"{kind} ").append(_marks(row["state"])).append("   ")
+    return line
 
 
 def _marks(states: pd.Series) -> Text:

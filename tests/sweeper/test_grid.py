@@ -86,7 +86,7 @@ def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: 
 def test_a_bad_override_is_told_what_is_wrong(
     overrides: dict[str, dict[str, object]], says: str
 ) -> None:
-    with pytest.raises(SweeperError, match=".") as told:
+    with pytest.raises(SweeperError) as told:
         override(preset("paper"), overrides)
     assert says in str(told.value)
 

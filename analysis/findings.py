@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.claims import CLAIMS, Claim
 from analysis.evidence import Evidence
+from analysis.text import markdown_table
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not enough runs"
 
@@ -27,8 +28,7 @@ def _row(claim: Claim, values: tuple[float, ...], ours: str, holds: bool) -> tup
 
 
 def markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     counts = table["holds"].value_counts()
-    verdicts = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (HOLDS, FAILS, OPEN))
-    return f"# The paper's claims in this sweep\n\n{verdicts}.\n\n{body}\n"
+    verdicts = ", ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in (HOLDS, FAILS, OPEN))
+    title = "# The paper's claims in this sweep"
+    return f"{title}\n\n{verdicts.capitalize()}.\n\n{markdown_table(table)}\n"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.choice import PAPER_CHOICE, choose
 from analysis.configurations import RECONSTRUCTION_ONLY, configurations, seeds_note
+from analysis.text import markdown_table
 
 MEASURES = {
     "delta_pitch": "Δ pitch",
@@ -115,11 +116,7 @@ def _number(value: float) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    text = cells(table)
-    rules = ["---", *["---:"] * (len(text.columns) - 1)]
-    lines = [list(text.columns), rules, *text.to_numpy().tolist()]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{body}\n\n{caption(table)}\n"
+    return f"{markdown_table(cells(table), rule='---:')}\n\n{caption(table)}\n"
 
 
 def latex(table: pd.DataFrame, foot: str) -> str:

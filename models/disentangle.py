@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -47,9 +48,30 @@ def parts_of(principle: str, objective: str, options: LossOptions) -> tuple[Part
 
 @dataclass(frozen=True)
 class _Group:
+    """The runs of a pack that use one part, as stretches of neighbours."""
+
     part: Part
-    members: Tensor  # (k,) places in the pack
-    weights: Tensor  # (k,) what each member's total loss multiplies the part by
+    spans: tuple[slice, ...]
+    weights: Tensor  # (k,) what each run's total loss multiplies the part by
+
+    def views(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Copies (k, B, L, T) of both views' latents z (K, S, L, T, V, B)."""
+        # Rows a clip: the objectives are fastest where a clip's features lie together.
+        own = [z[span, self.part.subspace].permute(3, 0, 4, 1, 2) for span in self.spans]
+        first, second = torch.cat(own, dim=1)
+        return first.requires_grad_(), second.requires_grad_()
+
+    def write(self, values: Tensor, gradients: Sequence[Tensor], dz: Tensor, out: Tensor) -> None:
+        """Add losses (k,) to `out` (K,) and put gradients (k, B, L, T) into dz."""
+        start = 0
+        for span in self.spans:
+            stop = start + span.stop - span.start
+            out[span] += values[start:stop]
+            # No other part acts on the same latents of these runs.
+            target = dz[span, self.part.subspace].permute(3, 0, 4, 1, 2)  # (V, k, B, L, T)
+            for view, gradient in zip(target, gradients, strict=True):
+                view.copy_(gradient[start:stop])
+            start = stop
 
 
 class PackedObjectives:
@@ -60,9 +82,9 @@ class PackedObjectives:
         self._pool = pool
         self._groups = []
         for part in dict.fromkeys(part for own in parts for part in own):
-            members = [run for run, own in enumerate(parts) if part in own]
-            index = torch.tensor(members, device=weights.device)
-            self._groups.append(_Group(part, index, weights[index]))
+            spans = _stretches([part in own for own in parts])
+            own_weights = torch.cat([weights[span] for span in spans])
+            self._groups.append(_Group(part, spans, own_weights))
 
     def __call__(self, z: Tensor, dz: Tensor, losses: Tensor) -> None:
         """Write L_dis into `losses` (K,) and d(weight · L_dis)/dz into `dz`.
@@ -71,20 +93,23 @@ class PackedObjectives:
         """
         dz.zero_()
         losses.zero_()
-        if not self._groups:
-            return
-        leaves = [z[:, group.part.subspace][group.members] for group in self._groups]
-        with torch.enable_grad():
-            values = [
-                group.part(*self._views(leaf.requires_grad_()))
-                for group, leaf in zip(self._groups, leaves, strict=True)
-            ]
-            gradients = torch.autograd.grad(values, leaves, [g.weights for g in self._groups])
-        for group, value, gradient in zip(self._groups, values, gradients, strict=True):
-            losses.index_add_(0, group.members, value.detach())
-            dz[:, group.part.subspace].index_add_(0, group.members, gradient)
+        for group in self._groups:
+            views = group.views(z)
+            with torch.enable_grad():
+                values = group.part(*(self._pooled(view) for view in views))
+            gradients = torch.autograd.grad(values, views, group.weights)
+            group.write(values.detach(), gradients, dz, losses)
 
-    def _views(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Both views (k, B, F) of latents (k, L, T, V, B)."""
-        pooled = z.mean(2) if self._pool == "mean" else z.flatten(1, 2)  # (k, F, V, B)
-        return pooled[:, :, 0].mT, pooled[:, :, 1].mT
+    def _pooled(self, z: Tensor) -> Tensor:
+        """One vector a clip (k, B, F) of latents (k, B, L, T)."""
+        return z.mean(-1) if self._pool == "mean" else z.flatten(-2)
+
+
+def _stretches(chosen: Sequence[bool]) -> tuple[slice, ...]:
+    """The places that are true, as slices of neighbours."""
+    edges = [
+        place
+        for place, (before, here) in enumerate(pairwise((False, *chosen, False)))
+        if before != here
+    ]
+    return tuple(slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-# Keeps the length of a zero vector from dividing: its cosine with anything is 0.
-SMALLEST_NORM = 1e-12
+from models.similarity import cosines, distance, matched_cosines, spread
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def infonce_sim(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     clips as negatives. Chance is log B; the minimum at temperature 1 is log(1 + (B−1)/e) for
     orthogonal negatives.
     """
-    logits = _cosines(z1, z2) / temperature  # (K, B, B)
+    logits = cosines(z1, z2) / temperature  # (K, B, B)
     return (logits.logsumexp(-1) - logits.diagonal(dim1=-2, dim2=-1)).mean(-1)
 
 
@@ -43,7 +41,7 @@ def infonce_sep(z1: Tensor, z2: Tensor, epsilon: float) -> Tensor:
     |sim| and not sim: the paper minimises the similarity "towards 0", and the signed form would
     push it to −1. 1 − |sim| is clamped at epsilon, where the gradient is zero.
     """
-    return _separation(_cosines(z1, z2), epsilon).mean((-2, -1))
+    return _separation(cosines(z1, z2), epsilon).mean((-2, -1))
 
 
 def cosine_sim(z1: Tensor, z2: Tensor, epsilon: float) -> Tensor:
@@ -53,13 +51,13 @@ def cosine_sim(z1: Tensor, z2: Tensor, epsilon: float) -> Tensor:
     loss goes on as −log epsilon + (epsilon − sim): continuous, and with a gradient of 1 towards
     similarity rather than 1/epsilon, which would drown every other pair.
     """
-    sim = _matched_cosines(z1, z2)
+    sim = matched_cosines(z1, z2)
     return (-sim.clamp(min=epsilon).log() + (epsilon - sim).clamp(min=0)).mean(-1)
 
 
 def cosine_sep(z1: Tensor, z2: Tensor, epsilon: float) -> Tensor:
     """Equation 4: −log(1 − |sim|) of matched pairs, 1 − |sim| clamped at epsilon."""
-    return _separation(_matched_cosines(z1, z2), epsilon).mean(-1)
+    return _separation(matched_cosines(z1, z2), epsilon).mean(-1)
 
 
 def vicreg_sim(z1: Tensor, z2: Tensor, weights: tuple[float, float, float]) -> Tensor:
@@ -69,13 +67,8 @@ def vicreg_sim(z1: Tensor, z2: Tensor, weights: tuple[float, float, float]) -> T
     the mean of both views; squared off-diagonal covariances over F, the sum of both views.
     """
     invariance, variance, covariance = weights
-    x1, x2 = z1 - z1.mean(-2, keepdim=True), z2 - z2.mean(-2, keepdim=True)
-    power1, power2 = x1.square().sum(-2), x2.square().sum(-2)  # (K, F)
-    return (
-        invariance * (z1 - z2).square().mean((-2, -1))
-        + variance * (_variance_hinge(power1, z1) + _variance_hinge(power2, z2)) / 2
-        + covariance * (_covariance_penalty(x1, power1) + _covariance_penalty(x2, power2))
-    )
+    spreads = [spread(z, variance / 2, covariance) for z in (z1, z2)]
+    return invariance * distance(z1, z2) + spreads[0] + spreads[1]
 
 
 def vicreg_sep(z1: Tensor, z2: Tensor, weights: tuple[float, float, float]) -> Tensor:
@@ -117,36 +110,5 @@ OBJECTIVES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _cosines(z1: Tensor, z2: Tensor) -> Tensor:
-    """Cosine similarity of every clip of view 1 with every clip of view 2: (K, B, B)."""
-    # Dividing the products by the lengths spares two normalised copies of the latents.
-    lengths = _norms(z1)[..., :, None] * _norms(z2)[..., None, :]
-    return torch.div(z1 @ z2.mT, lengths)
-
-
-def _matched_cosines(z1: Tensor, z2: Tensor) -> Tensor:
-    return (z1 * z2).sum(-1) / (_norms(z1) * _norms(z2))  # (K, B)
-
-
-def _norms(z: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(z, dim=-1)
-    return lengths.clamp(min=SMALLEST_NORM)
-
-
 def _separation(sim: Tensor, epsilon: float) -> Tensor:
     return -(1 - sim.abs()).clamp(min=epsilon).log()
-
-
-def _variance_hinge(power: Tensor, z: Tensor) -> Tensor:
-    std = (power / (z.shape[-2] - 1) + 1e-4).sqrt()
-    return (1 - std).clamp(min=0).mean(-1)
-
-
-def _covariance_penalty(x: Tensor, power: Tensor) -> Tensor:
-    """Sum of squared off-diagonal covariances over F, of centred x (K, B, F).
-
-    ‖XᵀX‖² = ‖XXᵀ‖², so a B × B matrix serves where F × F would be 512 × 512.
-    """
-    gram = x @ x.mT
-    off_diagonal = gram.square().sum((-2, -1)) - power.square().sum(-1)
-    return torch.div(off_diagonal, (x.shape[-2] - 1) ** 2 * x.shape[-1])

@@ -264,8 +264,9 @@ class PackTrainer:
 
 
 def _place_in_pack(run: PackRun) -> tuple[object, ...]:
-    """Runs with a decoder first, runs of a stream together, equal objectives beside each other."""
-    return (not run.decoded, *stream_key(run), run.principle or "", run.objective or "", run.key)
+    """Runs with a decoder first, runs of a stream together, equal parts beside each other."""
+    objective = ("SEP", "SIM+SEP", "SIM").index(run.objective) if run.objective else 0
+    return (not run.decoded, *stream_key(run), run.principle or "", objective, run.key)
 
 
 def _check(runs: Sequence[PackRun]) -> None:

@@ -71,7 +71,7 @@ def train_probes(
     accuracy of that head (the earliest of equals). Batches, dropout masks and first weights are
     functions of the seed alone. ValueError when labels or the split do not fit.
     """
-    _check(features, tasks, split, spec)
+    _check(features, tasks, split)
     x = _standardised(torch.stack(list(features)).float(), split.train)
     trainer = _Trainer(x, tasks, split, spec, seed)
     for _ in range(spec.epochs):
@@ -238,16 +238,15 @@ def _standardised(x: Tensor, train: NDArray[Any]) -> Tensor:
     return x.sub_(mean).div_(deviation.clamp(min=SMALLEST_DEVIATION))
 
 
-def _check(
-    features: Sequence[Tensor], tasks: Mapping[str, ProbeTask], split: Split, spec: ProbeSpec
-) -> None:
+def _check(features: Sequence[Tensor], tasks: Mapping[str, ProbeTask], split: Split) -> None:
     shapes = {tuple(own.shape) for own in features}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[0] not in HEADS:
+    blocks, clips = next(iter(shapes), (0, 0))[:2]
+    if len(shapes) != 1 or blocks not in HEADS:
         raise ValueError(f"probes need features of one shape (1 or 2, N, F); got {sorted(shapes)}")
-    if min(len(split.train), len(split.valid), len(split.test)) < 1 or len(split.train) < 2:
+    if min(len(split.train) - 1, len(split.valid), len(split.test)) < 1:
         raise ValueError("a probe split has an empty part; use more downstream clips")
     for name, task in tasks.items():
-        if len(task.labels) != next(iter(shapes))[1]:
-            raise ValueError(f"task {name} has {len(task.labels)} labels for other features")
+        if len(task.labels) != clips:
+            raise ValueError(f"task {name} has {len(task.labels)} labels for {clips} clips")
         if not 0 <= int(np.min(task.labels)) <= int(np.max(task.labels)) < task.classes:
             raise ValueError(f"labels of task {name} are not all from 0 to {task.classes - 1}")

@@ -1,0 +1,261 @@
+"""Probes against a plain loop over single heads, and on data whose answer is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.downstream import features_of, probe_encoder, probe_pack
+from models.multiview import ModelSpec
+from models.pack import train_pack
+from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+from models.runs import PackRun, TrainingSpec
+from tests.models.conftest import make_clips
+
+SPEC = ProbeSpec(epochs=6, batch=16, lr=3e-2)
+HEADS = ("private", "shared", "overall")
+
+
+def tasks_of(count, seed=0, classes=(5, 3)):
+    generator = np.random.default_rng(seed)
+    names = ("pitch", "instrument")
+    return {
+        name: ProbeTask(generator.integers(0, size, count), size)
+        for name, size in zip(names, classes, strict=True)
+    }
+
+
+def split_of(count):
+    order = np.random.default_rng(9).permutation(count)
+    return Split(order[: count // 2], order[count // 2 : 3 * count // 4], order[3 * count // 4 :])
+
+
+def noisy_features(tasks, seed, blocks=2, width=6):
+    """Features in which the labels can be made out, with errors."""
+    generator = torch.Generator().manual_seed(seed)
+    count = len(tasks["pitch"].labels)
+    x = torch.randn(blocks, count, width, generator=generator)
+    for task in tasks.values():
+        signs = torch.randn(blocks, task.classes, width, generator=generator)
+        x += 0.6 * signs[:, task.labels]
+    return x * 3 + 1
+
+
+def plain_probes(x, tasks, split, spec, seed):
+    """Each head an nn.Linear with autograd, torch.optim.AdamW, and the masks of the pack."""
+    x = x.float()
+    own = x[:, split.train]
+    x = (x - own.mean(1, keepdim=True)) / own.std(1, keepdim=True)
+    blocks, _, width = x.shape
+    generator = torch.Generator().manual_seed(seed)
+    heads = make_heads(blocks, width, tasks, generator)
+    optimizer = torch.optim.AdamW(
+        [p for head in heads.values() for p in head.parameters()],
+        lr=spec.lr,
+        weight_decay=spec.weight_decay,
+    )
+    best, chosen = {}, {}
+    for _ in range(spec.epochs):
+        order = torch.as_tensor(split.train)[torch.randperm(len(split.train), generator=generator)]
+        for batch in order.split(spec.batch):
+            mask = torch.empty(blocks, len(batch), width)
+            mask.bernoulli_(1 - spec.dropout, generator=generator).div_(1 - spec.dropout)
+            loss = sum(
+                nn.functional.cross_entropy(
+                    head(inputs(x[:, batch] * mask, name)),
+                    torch.as_tensor(tasks[task].labels)[batch],
+                )
+                for (task, name), head in heads.items()
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        for (task, name), head in heads.items():
+            valid = accuracy(head, x, name, tasks[task], split.valid)
+            if valid > best.get((task, name), -1):
+                best[task, name] = valid
+                chosen[task, name] = accuracy(head, x, name, tasks[task], split.test)
+    scores = {f"{task}_{name}": value for (task, name), value in chosen.items()}
+    return scores | {f"valid_{task}_{name}": value for (task, name), value in best.items()}
+
+
+def make_heads(blocks, width, tasks, generator):
+    """nn.Linear heads filled from the pack's draw, block by block."""
+    names = HEADS if blocks == 2 else ("overall",)
+    outputs = sum(task.classes for task in tasks.values())
+    draw = torch.rand(blocks, width, outputs * min(blocks, 2), generator=generator) * 2 - 1
+    biases = torch.rand(len(names), 1, outputs, generator=generator) * 2 - 1
+    heads = {}
+    for place, name in enumerate(names):
+        full = name == "overall"
+        weight = draw[:, :, -outputs:].flatten(0, 1) if full else draw[place, :, :outputs]
+        start = 0
+        for task, spec in tasks.items():
+            head = nn.Linear(len(weight), spec.classes)
+            bound = 1 / math.sqrt(len(weight))
+            columns = slice(start, start + spec.classes)
+            with torch.no_grad():
+                head.weight.copy_(weight[:, columns].T * bound)
+                head.bias.copy_(biases[place, 0, columns] * bound)
+            heads[task, name] = head
+            start += spec.classes
+    return heads
+
+
+def inputs(x, name):
+    if name == "overall":
+        return torch.cat(tuple(x), dim=-1)
+    return x[HEADS.index(name)]
+
+
+def accuracy(head, x, name, task, part):
+    with torch.no_grad():
+        guess = head(inputs(x[:, part], name)).argmax(-1)
+    return float((guess == torch.as_tensor(task.labels)[part]).float().mean())
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_packed_heads_equal_single_heads_trained_plainly(blocks, weight_decay):
+    tasks, split = tasks_of(120), split_of(120)
+    spec = ProbeSpec(epochs=6, batch=16, lr=3e-2, weight_decay=weight_decay)
+    features = [noisy_features(tasks, seed, blocks) for seed in range(3)]
+    packed = train_probes(features, tasks, split, spec, seed=4)
+    for x, scores in zip(features, packed, strict=True):
+        wanted = plain_probes(x, tasks, split, spec, seed=4)
+        assert scores.keys() == wanted.keys()
+        assert scores == pytest.approx(wanted, abs=1e-6)
+        assert 0.3 < scores["pitch_overall"] <= 1
+
+
+def test_a_runs_scores_do_not_depend_on_its_neighbours():
+    tasks, split = tasks_of(120), split_of(120)
+    features = [noisy_features(tasks, seed) for seed in range(4)]
+    together = train_probes(features, tasks, split, SPEC, seed=1)
+    assert train_probes(features[2:3], tasks, split, SPEC, seed=1) == together[2:3]
+    assert train_probes(features[::-1], tasks, split, SPEC, seed=1) == together[::-1]
+
+
+def test_heads_tell_separable_classes_apart_in_the_block_that_holds_them():
+    tasks, split = tasks_of(240), split_of(240)
+    private = torch.eye(5)[tasks["pitch"].labels]
+    shared = torch.eye(5)[tasks["instrument"].labels]
+    (scores,) = train_probes(
+        [torch.stack((private, shared))], tasks, split, ProbeSpec(epochs=40, lr=3e-2), seed=0
+    )
+    for name in ("pitch_private", "pitch_overall", "instrument_shared", "instrument_overall"):
+        assert scores[name] == scores[f"valid_{name}"] == 1.0
+    assert scores["pitch_shared"] < 0.45
+    assert scores["instrument_private"] < 0.6
+
+
+def test_heads_on_noise_stay_at_chance():
+    tasks, split = tasks_of(2000, classes=(5, 3)), split_of(2000)
+    noise = torch.randn(2, 2000, 6, generator=torch.Generator().manual_seed(0))
+    (scores,) = train_probes([noise], tasks, split, ProbeSpec(epochs=5), seed=0)
+    for head in HEADS:
+        assert scores[f"pitch_{head}"] == pytest.approx(1 / 5, abs=0.06)
+        assert scores[f"instrument_{head}"] == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_dead_units_are_no_trouble():
+    tasks, split = tasks_of(120), split_of(120)
+    x = noisy_features(tasks, 0)
+    dead = torch.cat((x, torch.full((2, 120, 2), 7.0)), dim=-1)
+    (scores,) = train_probes([dead], tasks, split, SPEC, seed=0)
+    assert scores["pitch_overall"] > 0.3
+    (scores,) = train_probes([torch.zeros(2, 120, 4)], tasks, split, SPEC, seed=0)
+    assert scores["pitch_private"] < 0.5
+
+
+def test_features_are_not_changed_by_probing():
+    tasks, split = tasks_of(60), split_of(60)
+    x = noisy_features(tasks, 0)
+    kept = x.clone()
+    train_probes([x], tasks, split, SPEC, seed=0)
+    assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": []}, "features of one shape"),
+        ({"features": [torch.zeros(3, 60, 2)]}, "features of one shape"),
+        ({"features": [torch.zeros(2, 60, 2), torch.zeros(1, 60, 2)]}, "features of one shape"),
+        ({"features": [torch.zeros(2, 50, 2)]}, "60 labels for 50 clips"),
+        ({"split": Split(np.arange(9), np.arange(0), np.arange(3))}, "empty part"),
+        ({"tasks": {"pitch": ProbeTask(np.full(60, 88), 88)}}, "not all from 0 to 87"),
+    ],
+)
+def test_what_cannot_be_probed_is_an_error_that_says_why(change, message):
+    good = {"features": [torch.zeros(2, 60, 2)], "tasks": tasks_of(60), "split": split_of(60)}
+    with pytest.raises(ValueError, match=message):
+        train_probes(**{**good, **change}, spec=SPEC, seed=0)
+
+
+# --- downstream
+
+
+@pytest.fixture(scope="module")
+def trained():
+    runs = [
+        PackRun("both", principle="Cosine", objective="SEP", lam=0.5, gamma="fixed:1", seed=1),
+        PackRun("no decoder", principle="Cosine", objective="SEP", lam=0.0),
+        PackRun("reconstruction", lam=1.0),
+    ]
+    training = TrainingSpec(epochs=3, batch_pairs=4, lr=1e-2)
+    results = train_pack(runs, make_clips(40, 1), make_clips(24, 2), ModelSpec(), training)
+    return results, {run.key: run.seed for run in runs}
+
+
+@pytest.mark.parametrize("pool", ["flatten", "mean"])
+def test_features_and_mse_are_those_of_the_best_weights(trained, pool):
+    results, _ = trained
+    latents = make_clips(30, 3).latents.float()
+    for result in results:
+        w = result.weights
+        hidden = latents @ w["encoder1.weight"].T + w["encoder1.bias"]
+        halves = hidden.relu().chunk(2, dim=-1)
+        z = [half @ v.T for half, v in zip(halves, w["encoder2.weight"], strict=True)]
+        z = torch.stack(z) + w["encoder2.bias"].view(2, 1, 1, -1)
+        features, mse = features_of(result, latents, ModelSpec(pool=pool))
+        wanted = z.mean(2) if pool == "mean" else z.flatten(2)
+        torch.testing.assert_close(features, wanted)
+        if result.key == "no decoder":
+            assert mse is None
+            continue
+        wide = (torch.cat(tuple(z), -1) @ w["decoder1.weight"].T + w["decoder1.bias"]).relu()
+        rebuilt = wide @ w["decoder2.weight"].T + w["decoder2.bias"]
+        assert mse == pytest.approx(float(((rebuilt - latents) ** 2).mean()), rel=1e-5)
+
+
+def test_a_pack_is_probed_seed_by_seed_and_diverged_runs_are_left_out(trained):
+    results, seeds = trained
+    latents = make_clips(80, 3).latents
+    tasks, split = tasks_of(80), split_of(80)
+    scores = probe_pack(results, seeds, latents, tasks, split, ModelSpec(), SPEC)
+    assert set(scores) == set(seeds)
+    features, _ = features_of(results[0], latents, ModelSpec())
+    (alone,) = train_probes([features], tasks, split, SPEC, seed=1)
+    assert {name: scores["both"][name] for name in alone} == alone
+    assert scores["no decoder"]["mse"] is None
+    results = [dataclasses.replace(results[0], state="diverged"), *results[1:]]
+    left = probe_pack(results, seeds, latents, tasks, split, ModelSpec(), SPEC)
+    assert set(left) == {"no decoder", "reconstruction"}
+    assert left["no decoder"] == scores["no decoder"]
+
+
+def test_the_raw_encoder_is_probed_on_its_own_latents():
+    clips = make_clips(80, 3)
+    tasks, split = tasks_of(80), split_of(80)
+    scores = probe_encoder(clips.latents, tasks, split, ModelSpec(), SPEC, seed=2)
+    (wanted,) = train_probes([clips.latents.flatten(1)[None]], tasks, split, SPEC, seed=2)
+    assert scores == {"mse": None, **wanted}
+    assert set(wanted) == {
+        f"{part}{task}_overall" for part in ("", "valid_") for task in ("pitch", "instrument")
+    }

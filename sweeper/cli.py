@@ -148,11 +148,9 @@ def resume(
 ) -> None:
     """Go on with a sweep: train what is missing, and nothing else."""
     from sweeper import launch as launching
-    from sweeper.ledger.connect import open_reader, open_writer
 
-    open_reader(db).dispose()  # a resume never makes a database
     code = launching.resume(
-        open_writer(db), name, db, address=address, retry_failed=retry_failed, console=_console()
+        name, db, address=address, retry_failed=retry_failed, console=_console()
     )
     raise typer.Exit(code)
 

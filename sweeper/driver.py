@@ -83,7 +83,6 @@ def interruptible() -> Iterator[Interrupt]:
 def execute(
     plan: Plan,
     ledger: Ledger,
-    sweep_id: int,
     resources: Resources,
     *,
     references: dict[str, float],
@@ -103,7 +102,7 @@ def execute(
         device = choose_device(resources.device, slots.gpus)
         packs = make_packs(missing, slots.of(device), resources.pack_size)
         dispatcher = Dispatcher(uuid.uuid4().hex[:12], packs, references)
-        with Writer(ledger, sweep_id, dispatcher, observe) as writer:
+        with Writer(ledger, dispatcher, observe) as writer:
             writer.put({"event": "planned", "packs": len(packs), "runs": len(missing)})
             _fit(dispatcher, writer, interrupt, device, trial_options or {})
             if interrupt:

@@ -17,6 +17,7 @@ from sweeper.grid import Cell, Grid, load_grid, override, run_config
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, open_writer
 from sweeper.ledger.ledger import Ledger
+from sweeper.outcome import INTERRUPTED
 from sweeper.plan import Plan, reference_of, with_references
 from sweeper.prepare import data_config, prepare_all
 from sweeper.presets import preset
@@ -62,16 +63,13 @@ def launch(
 ) -> int:
     """Registers the sweep and trains what is missing of it; returns the exit code."""
     cells = expand(request)
-    engine = open_writer(db)
-    ledger = Ledger(engine)
-    sweep = name or request.default_name
     references = (ref for _, run in cells if (ref := reference_of(run)))
-    ledger.register(sweep, dataclasses.asdict(request), cells, references)
-    return resume(engine, sweep, db, address=address, retry_failed=retry_failed, console=console)
+    with Ledger.of(open_writer(db), name or request.default_name) as ledger:
+        ledger.register(dataclasses.asdict(request), cells, references)
+        return _go_on(ledger, db, address, retry_failed, console)
 
 
 def resume(
-    engine: Engine,
     name: str | None,
     db: str,
     *,
@@ -80,18 +78,28 @@ def resume(
     console: Console,
 ) -> int:
     """Trains what is missing of a registered sweep; returns the exit code."""
+    open_reader(db).dispose()  # a resume never makes a database
+    engine = open_writer(db)
+    with Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
+        return _go_on(ledger, db, address, retry_failed, console)
+
+
+def _go_on(
+    ledger: Ledger, db: str, address: str | None, retry_failed: bool, console: Console
+) -> int:
+    """Trains what is missing of the sweep that this driver holds; returns the exit code."""
     from sweeper.summary import conclude
 
-    sweep = read.find_sweep(engine, name)
-    ledger = Ledger(engine)
-    ledger.close_attempts("interrupted", "its driver is gone", sweep_id=sweep.id)
+    engine = ledger.engine
+    sweep = read.sweep_of(engine, ledger.sweep_id)
+    ledger.close_attempts(INTERRUPTED, "its driver is gone")
     plan = make_plan(engine, sweep.id)
     interrupt = None
     if missing := plan.missing(retry_failed):
         request = Request(**sweep.options)
         started = time.monotonic()
         prepare_all((run.data for run in missing), _path(request.soundfont), console)
-        interrupt = _execute(plan, engine, sweep, request, address, retry_failed, console)
+        interrupt = _execute(plan, ledger, sweep, request, address, retry_failed, console)
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
     return conclude(engine, sweep, db, interrupt.signum if interrupt else None, console)
 
@@ -108,7 +116,7 @@ def _path(name: str | None) -> Path | None:
 
 def _execute(
     plan: Plan,
-    engine: Engine,
+    ledger: Ledger,
     sweep: read.SweepInfo,
     request: Request,
     address: str | None,
@@ -118,12 +126,12 @@ def _execute(
     from sweeper.driver import Resources, execute
     from sweeper.live import sweep_view
 
+    engine = ledger.engine
     cells = read.results(engine, sweep.name)
     with sweep_view(console, cells, plan.missing(retry_failed)) as observe:
         return execute(
             plan,
-            Ledger(engine),
-            sweep.id,
+            ledger,
             Resources(address, request.device, request.pack),
             references=read.validation_mse(engine),
             retry_failed=retry_failed,

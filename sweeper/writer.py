@@ -27,12 +27,10 @@ class Writer:
     def __init__(
         self,
         ledger: Ledger,
-        sweep_id: int,
         dispatcher: Dispatcher,
         observe: Callable[[Event], None],
     ) -> None:
         self._ledger = ledger
-        self._sweep_id = sweep_id
         self._dispatcher = dispatcher
         self._observe = observe
         self._queue: queue.Queue[Event | None] = queue.Queue()
@@ -76,10 +74,10 @@ class Writer:
 
     def _on_started(self, event: Event) -> None:
         event["runs"] = self._dispatcher.packs[event["pack"]].keys
-        self._ledger.start_attempts(self._sweep_id, event["pack"], event["runs"], self._provenance)
+        self._ledger.start_attempts(event["pack"], event["runs"], self._provenance)
 
     def _on_placed(self, event: Event) -> None:
-        self._ledger.place(event["pack"], event["host"], event["device"])
+        self._ledger.place(event["pack"], event["host"], event["device"], {})
 
     def _on_results(self, event: Event) -> None:
         results = [RunResult(**result) for result in event["results"]]
@@ -98,9 +96,7 @@ class Writer:
         self._ledger.close_attempts("failed", "ended without a result", pack=event["pack"])
 
     def _on_interrupted(self, event: Event) -> None:
-        self._ledger.close_attempts(
-            "interrupted", f"signal {event['signal']}", sweep_id=self._sweep_id
-        )
+        self._ledger.close_attempts("interrupted", f"signal {event['signal']}")
 
     def _release(self, result: RunResult) -> None:
         """Lets the runs go that waited for this one, or gives them up."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +16,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError
-from sweeper.ledger.schema import RESULTS_VIEW, SCHEMA_VERSION, Base, Meta
+from sweeper.ledger.filesystem import network_type
+from sweeper.ledger.schema import SCHEMA_VERSION, Base, Meta, SchemaVersion
+from sweeper.ledger.view import create_results_view
 
-BUSY_TIMEOUT_MS = 30_000
+# How long a transaction waits for a locked database; after that, results are spooled.
+BUSY_SECONDS = float(os.environ.get("SWEEPER_BUSY_SECONDS", "5"))
 
 
 def database_url(db: str) -> str:
@@ -32,32 +37,69 @@ def database_url(db: str) -> str:
     return db
 
 
-def open_writer(db: str) -> Engine:
+def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     """An engine for the driver; creates the database and its schema where there is none.
 
-    SQLite runs in WAL with synchronous=FULL: what was committed survives a power cut.
+    SQLite runs in WAL with synchronous=FULL: what was committed survives a power cut. An older
+    schema is upgraded in place, after a backup. `ledger_id` names a new ledger as an old one.
     """
     url = database_url(db)
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        _pragmas(engine)
+    engine = _engine(url, db)
     with explained(db):
         if not inspect(engine).has_table("meta"):
-            _create(engine, db)
-        _check_version(engine, db)
-        _check_writable(engine, db)
+            _create(engine, db, ledger_id or uuid.uuid4().hex)
+        if _version(engine, db) < SCHEMA_VERSION:
+            from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
+
+            upgrade(engine, _version(engine, db))
+        _check_writable(engine)
+    return engine
+
+
+def ledger_id(engine: Engine) -> str:
+    """What names this ledger, wherever its database is moved."""
+    with Session(engine) as session:
+        return session.scalars(select(Meta.ledger)).one()
+
+
+def _engine(url: str, db: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return _server(url)
+    path = Path(url.removeprefix("sqlite:///"))
+    if kind := network_type(path.parent):
+        raise SweeperError(
+            f"{db} is on a network file system ({kind}), where SQLite loses data; put it on a "
+            "local disk, or use --db postgresql+psycopg://…"
+        )
+    engine = create_engine(url)
+    _pragmas(engine)
     return engine
 
 
 def open_reader(db: str) -> Engine:
     """An engine that cannot write; raises SweeperError when there is no such database."""
     url = database_url(db)
-    engine = _sqlite_reader(url, db) if url.startswith("sqlite") else create_engine(url)
+    engine = _sqlite_reader(url, db) if url.startswith("sqlite") else _server(url)
     with explained(db):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
-        _check_version(engine, db)
+        if (version := _version(engine, db)) < SCHEMA_VERSION:
+            raise SweeperError(
+                f"{db} has the older schema {version}; `sweeper resume` upgrades it, with a backup"
+            )
     return engine
+
+
+def _server(url: str) -> Engine:
+    """An engine for PostgreSQL; each of its connections is tried before it is used."""
+    if make_url(url).get_backend_name() != "postgresql":
+        raise SweeperError(f"--db {url}: a file, or postgresql+psycopg://…")
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise SweeperError(
+            "PostgreSQL needs psycopg; run `pip install 'sweeper[postgres]'`"
+        ) from None
 
 
 def _sqlite_reader(url: str, db: str) -> Engine:
@@ -79,7 +121,7 @@ def _pragmas(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
@@ -91,27 +133,36 @@ def _pragmas(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _create(engine: Engine, db: str) -> None:
-    if inspect(engine).get_table_names():
-        raise SweeperError(f"{db} holds tables of another program; name another file with --db")
+def _create(engine: Engine, db: str, ledger: str) -> None:
+    """Makes the schema in an empty database, unless another driver is quicker."""
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(7393)"))
+        if (tables := inspect(connection).get_table_names()) and "meta" not in tables:
+            raise SweeperError(f"{db} holds tables of another program; name another with --db")
+        if tables:
+            return
         Base.metadata.create_all(connection)
-        connection.execute(text(RESULTS_VIEW))
-        connection.execute(Meta.__table__.insert().values(schema_version=SCHEMA_VERSION))  # type: ignore[attr-defined]
+        connection.execute(text(create_results_view(engine.dialect.name)))
+        with Session(connection) as session:
+            session.add_all([SchemaVersion(version_num=SCHEMA_VERSION), Meta(ledger=ledger)])
+            session.flush()
 
 
-def _check_version(engine: Engine, db: str) -> None:
+def _version(engine: Engine, db: str) -> str:
+    """The schema's version. Raises SweeperError when it is newer than this program."""
     with Session(engine) as session:
-        version = session.scalar(select(Meta.schema_version)) or 0
+        version = session.scalar(select(SchemaVersion.version_num)) or ""
     if version > SCHEMA_VERSION:
         raise SweeperError(
             f"{db} has schema {version}, newer than this sweeper's {SCHEMA_VERSION}; upgrade it"
         )
+    return version
 
 
-def _check_writable(engine: Engine, db: str) -> None:
+def _check_writable(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("UPDATE meta SET schema_version = schema_version"))
+        connection.execute(text("UPDATE meta SET ledger = ledger"))
 
 
 @contextmanager
@@ -131,4 +182,6 @@ def _line(db: str, error: DatabaseError) -> str:
         return f"{db} is read-only; make it writable or name another file with --db"
     if "unable to open" in reason:
         return f"cannot open {db}: its directory is missing or closed to you"
+    if "locked" in reason:
+        return f"{db} is locked by another program; close that, or wait, and try again"
     return f"{db}: {reason}"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
+from sweeper import fault
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.grid import Cell
-from sweeper.ledger.schema import Attempt, CellRow, Epoch, Run, Score, Sweep
-
-# A run in one of these states is done: it is not trained again unless a user asks.
-DONE = ("finished", "diverged", "failed")
+from sweeper.ledger.lease import Lease, claim, next_launch
+from sweeper.ledger.schema import Attempt, CellRow, Epoch, Event, Run, Score, Sweep
+from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,9 @@ class RunResult:
     """What a worker returns for one run; plain numbers, fit for JSON."""
 
     key: str
-    state: str  # finished, diverged or failed
-    scores: Mapping[str, float | int | None] | None = (
-        None  # columns of `scores`; None unless finished
-    )
+    state: str  # finished or diverged
+    # Columns of `scores`; None unless finished.
+    scores: Mapping[str, float | int | None] | None = None
     epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
     cause: str | None = None
     traceback: str | None = None
@@ -45,24 +45,38 @@ class Provenance:
 
 
 class Ledger:
-    """The driver's handle on the database. All methods commit before they return."""
+    """The driver's handle on one sweep. All methods commit before they return.
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    Every transaction first checks that this driver still holds the sweep (FencedError).
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.engine = lease.engine
+        self.sweep_id = lease.sweep_id
+
+    @classmethod
+    @contextmanager
+    def of(cls, engine: Engine, name: str) -> Iterator[Ledger]:
+        """Holds the sweep of that name; SweepHeldError when another driver does."""
+        with claim(engine, name) as lease:
+            ledger = cls(lease)
+            if lease.took_over:
+                ledger.note("taken-over", f"from {lease.took_over}, which did not let go")
+            yield ledger
 
     def register(
         self,
-        name: str,
         options: Mapping[str, Any],
         cells: Iterable[tuple[Cell, RunConfig]],
         extra_runs: Iterable[RunConfig] = (),
-    ) -> int:
-        """Adds what is new of a sweep's cells and runs; returns the sweep's id.
+    ) -> None:
+        """Adds what is new of the sweep's cells and runs.
 
         Raises SweeperError when the sweep already has a cell of that label with another config.
         """
-        with Session(self.engine) as session, session.begin():
-            sweep = _sweep(session, name, options)
+        with self._transaction("register") as session:
+            sweep = _launched(session, self.sweep_id, options)
             known = {row.label: row.run_id for row in _cells_of(session, sweep.id)}
             for cell, config in cells:
                 run = _run(session, config)
@@ -70,45 +84,37 @@ class Ledger:
                     session.add(_cell_row(sweep.id, run.id, cell))
                 elif known[cell.label] != run.id:
                     raise SweeperError(
-                        f"sweep '{name}' already holds '{cell.label}' with other settings; "
+                        f"sweep '{sweep.name}' already holds '{cell.label}' with other settings; "
                         "give this one another --name"
                     )
             for config in extra_runs:
                 _run(session, config)
-            return sweep.id
 
-    def start_attempts(
-        self, sweep_id: int, pack: str, keys: Sequence[str], provenance: Provenance
-    ) -> None:
-        """Opens one attempt for every run of a pack."""
-        with Session(self.engine) as session, session.begin():
-            for run_id in _run_ids(session, keys).values():
-                session.add(
-                    Attempt(
-                        run_id=run_id,
-                        sweep_id=sweep_id,
-                        pack=pack,
-                        state="running",
-                        host=provenance.host,
-                        device=provenance.device,
-                        git_commit=provenance.git_commit,
-                        git_dirty=provenance.git_dirty,
-                        versions=json.dumps(provenance.versions, sort_keys=True),
-                    )
-                )
+    def start_attempts(self, pack: str, keys: Sequence[str], provenance: Provenance) -> None:
+        """Opens one attempt for every run of a pack; a repeated start changes nothing."""
+        with self._transaction("start") as session:
+            if session.scalar(select(Attempt.id).where(Attempt.pack == pack).limit(1)) is None:
+                for run_id in _run_ids(session, keys).values():
+                    session.add(self._attempt(run_id, pack, provenance))
 
-    def place(self, pack: str, host: str, device: str) -> None:
-        """Notes where a pack's attempts run, once the worker says it."""
-        attempts = update(Attempt).where(Attempt.pack == pack)
-        with Session(self.engine) as session, session.begin():
-            session.execute(attempts.values(host=host, device=device))
+    def place(self, pack: str, host: str, device: str, epochs: Mapping[str, int]) -> None:
+        """Notes where a pack's attempts run and from which checkpointed epoch each goes on."""
+        mine = update(Attempt).where(Attempt.pack == pack)
+        with self._transaction("place") as session:
+            session.execute(mine.values(host=host, device=device))
+            ids = _run_ids(session, [key for key, epoch in epochs.items() if epoch])
+            for key, run_id in ids.items():
+                resumed = mine.where(Attempt.run_id == run_id)
+                session.execute(resumed.values(from_epoch=epochs[key]))
 
     def record(self, pack: str, results: Sequence[RunResult], seconds: float | None) -> None:
-        """Stores the results of a pack, all or none. A run that has scores keeps them."""
-        with Session(self.engine) as session, session.begin():
+        """Stores results of a pack, all or none. A run that has scores keeps them."""
+        with self._transaction("record") as session:
             run_ids = _run_ids(session, [result.key for result in results])
             for result in results:
-                _store(session, pack, run_ids[result.key], result, seconds)
+                if attempt := self._open_attempt(session, run_ids[result.key], pack):
+                    attempt.seconds = seconds
+                    _store(session, attempt, result)
 
     def close_attempts(
         self,
@@ -117,28 +123,73 @@ class Ledger:
         *,
         traceback: str | None = None,
         pack: str | None = None,
-        sweep_id: int | None = None,
     ) -> int:
-        """Closes the running attempts of a pack or of a sweep; returns how many there were."""
-        running = update(Attempt).where(Attempt.state == "running")
+        """Closes the running attempts of a pack, or of the sweep; returns how many there were."""
+        running = update(Attempt).where(Attempt.state == RUNNING, Attempt.sweep_id == self.sweep_id)
         if pack is not None:
             running = running.where(Attempt.pack == pack)
-        if sweep_id is not None:
-            running = running.where(Attempt.sweep_id == sweep_id)
+        end = {"state": state, "cause": cause, "traceback": traceback, "ended": func.now()}
+        with self._transaction("close") as session:
+            return int(session.execute(running.values(**end)).rowcount)  # type: ignore[attr-defined]
+
+    def note(self, kind: str, detail: str) -> None:
+        """Adds an event to the sweep's history."""
+        with self._transaction("note") as session:
+            session.add(Event(sweep_id=self.sweep_id, kind=kind, detail=detail))
+
+    @contextmanager
+    def _transaction(self, step: str) -> Iterator[Session]:
+        fault.point(f"{step}:begin")
         with Session(self.engine) as session, session.begin():
-            closed = session.execute(
-                running.values(state=state, cause=cause, traceback=traceback, ended=func.now())
-            )
-            return int(closed.rowcount)  # type: ignore[attr-defined]
+            self.lease.check(session)
+            yield session
+            session.flush()
+            fault.point(f"{step}:before-commit")
+        fault.point(f"{step}:after-commit")
+
+    def _attempt(self, run_id: int, pack: str, provenance: Provenance) -> Attempt:
+        return Attempt(
+            run_id=run_id,
+            sweep_id=self.sweep_id,
+            token=self.lease.token,
+            pack=pack,
+            state=RUNNING,
+            host=provenance.host,
+            device=provenance.device,
+            git_commit=provenance.git_commit,
+            git_dirty=provenance.git_dirty,
+            versions=json.dumps(provenance.versions, sort_keys=True),
+        )
+
+    def _open_attempt(self, session: Session, run_id: int, pack: str) -> Attempt | None:
+        """The attempt that a result belongs to, or None when it was recorded already.
+
+        The start of an attempt may have been lost, and its driver may have died before the
+        result came: both make no difference to a result.
+        """
+        of_run = select(Attempt).where(Attempt.run_id == run_id, Attempt.pack == pack)
+        attempt = session.scalar(of_run.order_by(Attempt.id.desc()).limit(1))
+        if attempt is None:
+            attempt = self._attempt(run_id, pack, Provenance())
+            session.add(attempt)
+        return attempt if attempt.state in (RUNNING, INTERRUPTED) else None
 
 
-def _sweep(session: Session, name: str, options: Mapping[str, Any]) -> Sweep:
-    sweep = session.scalar(select(Sweep).where(Sweep.name == name))
-    if sweep is None:
-        sweep = Sweep(name=name)
-        session.add(sweep)
+def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
+    attempt.state, attempt.cause, attempt.traceback = result.state, result.cause, result.traceback
+    attempt.ended = func.now()
+    session.flush()  # gives a new attempt its id
+    for number, losses in enumerate(result.epochs, start=1):
+        session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
+    if result.state == FINISHED and session.get(Score, attempt.run_id) is None:
+        scores = result.scores or {}
+        session.add(Score(run_id=attempt.run_id, attempt_id=attempt.id, **scores))
+
+
+def _launched(session: Session, sweep_id: int, options: Mapping[str, Any]) -> Sweep:
+    sweep = session.get_one(Sweep, sweep_id)
     sweep.options = json.dumps(options, sort_keys=True)
-    sweep.launched = func.now()
+    sweep.launched, sweep.launch = func.now(), next_launch(session)
     session.flush()
     return sweep
 
@@ -171,24 +222,5 @@ def _cell_row(sweep_id: int, run_id: int, cell: Cell) -> CellRow:
 
 
 def _run_ids(session: Session, keys: Sequence[str]) -> dict[str, int]:
-    rows = session.execute(select(Run.key, Run.id).where(Run.key.in_(keys)))
+    rows = session.execute(select(Run.key, Run.id).where(Run.key.in_(keys)).order_by(Run.id))
     return {key: run_id for key, run_id in rows}
-
-
-def _store(
-    session: Session, pack: str, run_id: int, result: RunResult, seconds: float | None
-) -> None:
-    attempt = session.scalar(
-        select(Attempt)
-        .where(Attempt.run_id == run_id, Attempt.pack == pack)
-        .order_by(Attempt.id.desc())
-        .limit(1)
-    )
-    if attempt is None or attempt.state != "running":
-        return  # recorded already: a late or repeated report changes nothing
-    attempt.state, attempt.cause, attempt.traceback = result.state, result.cause, result.traceback
-    attempt.ended, attempt.seconds = func.now(), seconds
-    for number, losses in enumerate(result.epochs, start=1):
-        session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
-    if result.scores is not None and session.get(Score, run_id) is None:
-        session.add(Score(run_id=run_id, attempt_id=attempt.id, **result.scores))

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
+from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import Attempt, CellRow, Run, Score, Sweep
+from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
 from sweeper.plan import cost
 
 
@@ -28,7 +30,7 @@ class SweepInfo:
 
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     """The sweep of that name, or the one launched last."""
-    newest = select(Sweep).order_by(Sweep.launched.desc(), Sweep.id.desc())
+    newest = select(Sweep).order_by(Sweep.launch.desc())
     with Session(engine) as session:
         sweeps = session.scalars(newest).all()
         chosen = [sweep for sweep in sweeps if name in (None, sweep.name)]
@@ -38,6 +40,13 @@ def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
             known = ", ".join(sweep.name for sweep in sweeps)
             raise SweeperError(f"no sweep '{name}' in this database; it holds: {known}")
         return SweepInfo(chosen[0].id, chosen[0].name, json.loads(chosen[0].options))
+
+
+def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:
+    """The sweep of that id."""
+    with Session(engine) as session:
+        sweep = session.get_one(Sweep, sweep_id)
+        return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
 
 
 def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
@@ -54,12 +63,47 @@ def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
 
 
 def states(engine: Engine) -> dict[str, str]:
-    """Run key → state, for every run that was ever tried: finished, or its latest attempt's."""
-    latest = select(Run.key, Attempt.state).join(Attempt).order_by(Attempt.id)
+    """Run key → state, for every run that was ever tried: finished, or its latest attempt's.
+
+    A run is `running` only while the driver that opened its attempt lives; where nobody can
+    tell, it is `unknown`.
+    """
+    columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
+    drivers = holders(engine)
     with Session(engine) as session:
-        found = {key: state for key, state in session.execute(latest)}
+        latest = session.execute(select(*columns).join(Attempt).order_by(Attempt.id))
+        found = {row.key: _told(row, drivers.get(row.sweep_id)) for row in latest}
         finished = session.scalars(select(Run.key).join(Score, Score.run_id == Run.id))
-        found.update(dict.fromkeys(finished, "finished"))
+        found.update(dict.fromkeys(finished, FINISHED))
+    return found
+
+
+def _told(attempt: Any, driver: Holder | None) -> str:
+    """An attempt's state in the light of what is known of its driver."""
+    if attempt.state != RUNNING:
+        return str(attempt.state)
+    if driver is None or driver.token != attempt.token or driver.verdict == GONE:
+        return INTERRUPTED
+    return RUNNING if driver.verdict == LIVE else UNKNOWN
+
+
+def suspects(engine: Engine) -> set[str]:
+    """Keys of runs whose latest attempt broke off with an error that may be another run's."""
+    return {key for key, state in states(engine).items() if state == UNCONFIRMED}
+
+
+def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
+    """Run key → the packs in which the sweep tried it without storing a result."""
+    query = (
+        select(Run.key, Attempt.pack)
+        .join(Attempt)
+        .where(Attempt.sweep_id == sweep_id, Attempt.state.in_((RUNNING, INTERRUPTED)))
+        .where(Run.id.not_in(select(Score.run_id)))
+    )
+    found: dict[str, list[str]] = {}
+    with Session(engine) as session:
+        for key, pack in session.execute(query):
+            found.setdefault(key, []).append(pack)
     return found
 
 
@@ -82,14 +126,18 @@ def pace(engine: Engine) -> float | None:
 
 
 def results(engine: Engine, sweep: str) -> pd.DataFrame:
-    """The sweep's rows of the `results` view, one a cell."""
+    """The sweep's rows of the `results` view, one a cell, in the order of the cells."""
+    query = text("SELECT * FROM results WHERE sweep = :sweep")
     with engine.connect() as connection:
-        query = text("SELECT * FROM results WHERE sweep = :sweep")
-        return pd.read_sql(query, connection, params={"sweep": sweep})
+        frame = pd.read_sql(query, connection, params={"sweep": sweep})
+    # The view knows heartbeats alone; on this machine the driver itself can be looked at.
+    settled = frame["run_key"].map(states(engine)).fillna(frame["state"])
+    frame["state"] = settled.astype(frame["state"].dtype)
+    return frame
 
 
 def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | None]]:
-    """Failed and diverged runs, equal ones together: (state, cause, count, traceback)."""
+    """Runs that came to grief, equal ones together: (state, cause, count, a traceback)."""
     query = (
         select(Attempt.run_id, Attempt.state, Attempt.cause, Attempt.traceback)
         .where(Attempt.run_id.in_(select(CellRow.run_id).where(CellRow.sweep_id == sweep_id)))
@@ -98,7 +146,7 @@ def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | N
     )
     with Session(engine) as session:
         last = {row.run_id: row for row in session.execute(query)}
-    bad = [row for row in last.values() if row.state in ("failed", "diverged")]
+    bad = [row for row in last.values() if row.state in TROUBLES]
     counts = Counter((row.state, row.cause or "unknown cause") for row in bad)
     traces = {(row.state, row.cause or "unknown cause"): row.traceback for row in bad}
     return [(state, cause, n, traces[state, cause]) for (state, cause), n in counts.most_common()]

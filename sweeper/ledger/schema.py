@@ -1,13 +1,14 @@
-"""Tables of the results database, and the `results` view that users and figures read."""
+"""Tables of the results database; view.py has the `results` view over them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, func
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
+# The last of the migrations (migrations/versions): what a new database starts with.
+SCHEMA_VERSION = "0001"
 
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
@@ -18,12 +19,21 @@ class Base(DeclarativeBase):
     """Base of every table."""
 
 
+class SchemaVersion(Base):
+    """One row: the last migration that this database has seen. Alembic's own table."""
+
+    __tablename__ = "alembic_version"
+
+    version_num: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
 class Meta(Base):
-    """One row: the version of this schema."""
+    """One row: which ledger this is, so that its checkpoints are never taken for another's."""
 
     __tablename__ = "meta"
 
-    schema_version: Mapped[int] = mapped_column(primary_key=True)
+    ledger: Mapped[str] = mapped_column(String(32), primary_key=True)  # a UUID, 32 hex digits
+    created: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Sweep(Base):
@@ -34,8 +44,24 @@ class Sweep(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     options: Mapped[str] = mapped_column(Text)  # JSON: grid, preset, seeds, dataset, encoder, …
+    launch: Mapped[int]  # grows with every launch of any sweep: "the latest" without a clock
     created: Mapped[datetime] = mapped_column(server_default=func.now())
-    launched: Mapped[datetime] = mapped_column(server_default=func.now())  # "the latest sweep"
+    launched: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class LeaseRow(Base):
+    """Which driver holds a sweep. The row outlives its holder, so that tokens only grow."""
+
+    __tablename__ = "leases"
+
+    sweep_id: Mapped[int] = mapped_column(ForeignKey("sweeps.id"), primary_key=True)
+    token: Mapped[int]  # the fence: writes under a smaller one are refused
+    host: Mapped[str | None]  # NULL when nobody holds the sweep
+    pid: Mapped[int | None]
+    process: Mapped[str | None]  # tells on the same machine whether the holder still lives
+    since: Mapped[float]  # seconds since 1970 by the database's clock, and so are the next two
+    heartbeat: Mapped[float]
+    expires: Mapped[float]
 
 
 class Run(Base):
@@ -74,10 +100,12 @@ class Attempt(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
     sweep_id: Mapped[int] = mapped_column(ForeignKey("sweeps.id"))
-    pack: Mapped[str]  # the pack, and so the Ray trial, that it was trained in
-    state: Mapped[str]  # running, finished, diverged, failed, interrupted
+    token: Mapped[int]  # of the lease under which it was opened
+    pack: Mapped[str] = mapped_column(index=True)  # the pack, and so the Ray trial, it was in
+    state: Mapped[str]  # see outcome.py
     cause: Mapped[str | None]  # one line: why it did not finish
     traceback: Mapped[str | None] = mapped_column(Text)
+    from_epoch: Mapped[int] = mapped_column(default=0)  # of the checkpoint that it went on from
     host: Mapped[str | None]
     device: Mapped[str | None]
     git_commit: Mapped[str | None]
@@ -130,20 +158,13 @@ class Score(Base):
     valid_instrument_overall: Mapped[float | None]
 
 
-# A cell is finished when its run has scores; otherwise it shows its run's latest attempt.
-_STATE = """CASE WHEN scores.run_id IS NOT NULL THEN 'finished' ELSE COALESCE(
-    (SELECT attempts.state FROM attempts WHERE attempts.run_id = cells.run_id
-     ORDER BY attempts.id DESC LIMIT 1), 'pending') END"""
+class Event(Base):
+    """What happened to a sweep beside its attempts: takeovers, spooled results, bad checkpoints."""
 
-RESULTS_VIEW = f"""CREATE VIEW results AS SELECT
-    sweeps.name AS sweep, cells.label, cells.kind, cells.principle, cells.objective,
-    cells.lam, cells.seed, {_STATE} AS state, runs.key AS run_key,
-    scores.mse, scores.gamma, scores.best_epoch, scores.test_size, scores.valid_size,
-    {", ".join(f"scores.{name}" for name in ACCURACIES)},
-    {", ".join(f"scores.valid_{name}" for name in ACCURACIES)},
-    scores.pitch_private - scores.pitch_shared AS delta_pitch,
-    scores.instrument_shared - scores.instrument_private AS delta_instrument
-FROM cells
-JOIN sweeps ON sweeps.id = cells.sweep_id
-JOIN runs ON runs.id = cells.run_id
-LEFT JOIN scores ON scores.run_id = cells.run_id"""
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sweep_id: Mapped[int] = mapped_column(ForeignKey("sweeps.id"))
+    kind: Mapped[str]
+    detail: Mapped[str] = mapped_column(Text)
+    happened: Mapped[datetime] = mapped_column(server_default=func.now())

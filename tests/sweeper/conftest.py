@@ -29,8 +29,10 @@ def engine(db: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def ledger(engine: Engine) -> Ledger:
-    return Ledger(engine)
+def ledger(engine: Engine) -> Iterator[Ledger]:
+    """This process holds a sweep of the name `a`."""
+    with Ledger.of(engine, "a") as ledger:
+        yield ledger
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def scored(key: str, accuracy: float = 0.5) -> RunResult:
     return RunResult(key, "finished", {**scores, **sizes, **accuracies}, [{"train_total": 1.0}])
 
 
-def train(ledger: Ledger, sweep_id: int, pack: str, results: list[RunResult]) -> None:
+def train(ledger: Ledger, pack: str, results: list[RunResult]) -> None:
     """What the driver does for one pack."""
-    ledger.start_attempts(sweep_id, pack, [result.key for result in results], Provenance("here"))
+    ledger.start_attempts(pack, [result.key for result in results], Provenance("here"))
     ledger.record(pack, results, seconds=1.0)

@@ -38,11 +38,11 @@ def sweeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def half_done(db: str, ledger: Ledger, smoke: list[tuple[Cell, RunConfig]]) -> str:
     """A database with a sweep of four cells: one finished, one failed, one diverged."""
-    sweep_id = ledger.register("smoke-smoke", {"grid": "smoke"}, smoke)
+    ledger.register({"grid": "smoke"}, smoke)
     keys = [run.key for _, run in smoke]
     failed = RunResult(keys[1], "failed", cause="ValueError: odd", traceback="Traceback: here")
     diverged = RunResult(keys[2], "diverged", cause="NaN in epoch 1")
-    train(ledger, sweep_id, "p", [scored(keys[0]), failed, diverged])
+    train(ledger, "p", [scored(keys[0]), failed, diverged])
     ledger.engine.dispose()
     return db
 
@@ -108,7 +108,7 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
     code, out, _ = sweeper("status", "--json", "--db", half_done)
     assert code == 0
     assert json.loads(out) == {
-        "sweep": "smoke-smoke",
+        "sweep": "a",
         "cells": 4,
         "cells_finished": 1,
         "runs": 4,

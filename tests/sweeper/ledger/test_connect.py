@@ -12,7 +12,6 @@ from sqlalchemy.exc import DatabaseError
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.connect import open_reader, open_writer
-from sweeper.ledger.schema import SCHEMA_VERSION
 
 
 def test_the_writer_is_durable(engine: Engine) -> None:
@@ -50,7 +49,7 @@ def test_reading_leaves_no_trace(db: str, tmp_path: Path) -> None:
 def test_a_reader_sees_what_a_writer_has_just_committed(db: str) -> None:
     writer = open_writer(db)
     with writer.begin() as connection:
-        connection.execute(text("INSERT INTO sweeps (name, options) VALUES ('a', '{}')"))
+        connection.execute(text("INSERT INTO sweeps (name, options, launch) VALUES ('a', '{}', 1)"))
     reader = open_reader(db)
     with reader.connect() as connection:
         assert connection.scalar(text("SELECT name FROM sweeps")) == "a"
@@ -75,7 +74,7 @@ def test_a_file_that_is_no_database_is_named(db: str, opens: object) -> None:
 def test_a_newer_schema_is_refused(db: str, opens: object) -> None:
     engine = open_writer(db)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE meta SET schema_version = {SCHEMA_VERSION + 1}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     with pytest.raises(SweeperError, match="newer than this sweeper"):
         opens(db)  # type: ignore[operator]

@@ -23,15 +23,16 @@ def count(engine: Engine, table: str) -> int:
 
 
 def test_registering_twice_adds_nothing(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
-    first = ledger.register("a", {}, smoke)
-    assert ledger.register("a", {}, smoke) == first
+    ledger.register({}, smoke)
+    ledger.register({}, smoke)
     assert count(engine, "cells") == 4
     assert count(engine, "runs") == 4
 
 
 def test_two_sweeps_share_their_runs(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
-    ledger.register("a", {}, smoke)
-    ledger.register("b", {}, smoke)
+    ledger.register({}, smoke)
+    with Ledger.of(engine, "b") as other:
+        other.register({}, smoke)
     assert count(engine, "cells") == 8
     assert count(engine, "runs") == 4
 
@@ -40,21 +41,21 @@ def test_a_cell_with_other_settings_is_refused(ledger: Ledger, engine: Engine) -
     def cells(preset: str) -> Smoke:
         return [(c, run_config(c, PRESETS[preset])) for c in load_grid("smoke").cells(1)]
 
-    ledger.register("a", {}, cells("smoke"))
+    ledger.register({}, cells("smoke"))
     with pytest.raises(SweeperError, match="other settings; give this one another --name"):
-        ledger.register("a", {}, cells("quick"))
+        ledger.register({}, cells("quick"))
     assert count(engine, "runs") == 4  # the refused registration left nothing behind
 
 
 def test_a_finished_run_shows_its_scores_and_margins(
     ledger: Ledger, engine: Engine, smoke: Smoke
 ) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
+    ledger.register({}, smoke)
     _, run = smoke[1]
     result = scored(run.key)
     assert result.scores is not None
     scores = {**result.scores, "pitch_private": 0.75, "instrument_shared": 0.25}
-    train(ledger, sweep_id, "p", [RunResult(run.key, "finished", scores, result.epochs)])
+    train(ledger, "p", [RunResult(run.key, "finished", scores, result.epochs)])
     row = read.results(engine, "a").set_index("run_key").loc[run.key]
     assert row["state"] == "finished"
     assert row["delta_pitch"] == 0.25
@@ -63,29 +64,29 @@ def test_a_finished_run_shows_its_scores_and_margins(
 
 def test_nine_reconstruction_only_cells_show_one_run(ledger: Ledger, engine: Engine) -> None:
     cells = [(c, run_config(c, PRESETS["smoke"])) for c in load_grid("ablation").cells(1)]
-    sweep_id = ledger.register("a", {}, cells)
-    train(ledger, sweep_id, "p", [scored(next(run.key for cell, run in cells if cell.lam == 1))])
+    ledger.register({}, cells)
+    train(ledger, "p", [scored(next(run.key for cell, run in cells if cell.lam == 1))])
     shown = read.results(engine, "a").query("state == 'finished'")
     assert len(shown) == 9 and set(shown["lam"]) == {1.0}
     assert count(engine, "scores") == 1
 
 
 def test_a_late_report_changes_nothing(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
+    ledger.register({}, smoke)
     key = smoke[0][1].key
-    train(ledger, sweep_id, "p", [scored(key, 0.5)])
+    train(ledger, "p", [scored(key, 0.5)])
     before = read.results(engine, "a")
     ledger.record("p", [scored(key, 0.9)], seconds=1.0)
-    train(ledger, sweep_id, "q", [scored(key, 0.9)])
+    train(ledger, "q", [scored(key, 0.9)])
     pd.testing.assert_frame_equal(read.results(engine, "a"), before)
 
 
 def test_a_pack_is_recorded_whole_or_not_at_all(
     ledger: Ledger, engine: Engine, smoke: Smoke
 ) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
+    ledger.register({}, smoke)
     keys = [run.key for _, run in smoke]
-    ledger.start_attempts(sweep_id, "p", keys, Provenance())
+    ledger.start_attempts("p", keys, Provenance())
     broken = RunResult(keys[1], "finished", {"no_such_column": 1.0})
     with pytest.raises(TypeError):
         ledger.record("p", [scored(keys[0]), broken], seconds=1.0)
@@ -95,37 +96,36 @@ def test_a_pack_is_recorded_whole_or_not_at_all(
 def test_states_follow_the_latest_attempt_until_a_run_is_finished(
     ledger: Ledger, engine: Engine, smoke: Smoke
 ) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
+    ledger.register({}, smoke)
     key = smoke[0][1].key
-    ledger.start_attempts(sweep_id, "p", [key], Provenance())
+    ledger.start_attempts("p", [key], Provenance())
     assert read.states(engine)[key] == "running"
-    assert ledger.close_attempts("interrupted", "signal 2", sweep_id=sweep_id) == 1
+    assert ledger.close_attempts("interrupted", "signal 2") == 1
     assert read.states(engine)[key] == "interrupted"
-    train(ledger, sweep_id, "q", [scored(key)])
-    ledger.start_attempts(sweep_id, "r", [key], Provenance())
+    train(ledger, "q", [scored(key)])
+    ledger.start_attempts("r", [key], Provenance())
     assert read.states(engine)[key] == "finished"
 
 
 def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
+    ledger.register({}, smoke)
     failed = [
         RunResult(run.key, "failed", cause="ValueError: odd", traceback=f"at {i}")
         for i, (_, run) in enumerate(smoke[:3])
     ]
-    train(ledger, sweep_id, "p", [*failed, RunResult(smoke[3][1].key, "diverged", cause="NaN")])
-    assert read.failures(engine, sweep_id) == [
+    train(ledger, "p", [*failed, RunResult(smoke[3][1].key, "diverged", cause="NaN")])
+    assert read.failures(engine, ledger.sweep_id) == [
         ("failed", "ValueError: odd", 3, "at 2"),
         ("diverged", "NaN", 1, None),
     ]
 
 
-def test_the_latest_launch_is_the_default_sweep(
-    ledger: Ledger, engine: Engine, smoke: Smoke
-) -> None:
+def test_the_latest_launch_is_the_default_sweep(engine: Engine, smoke: Smoke) -> None:
     with pytest.raises(SweeperError, match="holds no sweep yet"):
         read.find_sweep(engine, None)
-    ledger.register("a", {"grid": "x"}, smoke)
-    ledger.register("b", {}, smoke)
+    for name in ("a", "b"):
+        with Ledger.of(engine, name) as ledger:
+            ledger.register({"grid": "x"}, smoke)
     assert read.find_sweep(engine, None).name == "b"
     assert read.find_sweep(engine, "a").options == {"grid": "x"}
     with pytest.raises(SweeperError, match="no sweep 'c' in this database; it holds: b, a"):
@@ -135,5 +135,5 @@ def test_the_latest_launch_is_the_default_sweep(
 def test_the_runs_of_a_sweep_come_back_as_they_went_in(
     ledger: Ledger, engine: Engine, smoke: Smoke
 ) -> None:
-    sweep_id = ledger.register("a", {}, smoke)
-    assert read.runs_of(engine, sweep_id) == [run for _, run in smoke]
+    ledger.register({}, smoke)
+    assert read.runs_of(engine, ledger.sweep_id) == [run for _, run in smoke]

@@ -11,9 +11,13 @@ from pathlib import Path
 from sweeper.config import DataConfig
 from sweeper.data.clips import Dataset
 from sweeper.data.notes import Notes
+from sweeper.data.nsynth import NSynth
 from sweeper.errors import SweeperError
 
-DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {"notes": Notes}
+DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {
+    "notes": Notes,
+    "nsynth": NSynth,
+}
 
 
 def make_dataset(data: DataConfig, soundfont: Path | None = None) -> Dataset:

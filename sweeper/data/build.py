@@ -114,6 +114,7 @@ def build(
     progress: Progress,
 ) -> dict[str, Clips]:
     """Write standardised latents to `directory`/SPLIT.npy; give every split's labels."""
+    sizes = {split: dataset.size(split, asked) for split, asked in sizes.items()}
     draws = [Draw(split, dataset.candidates(split), clips) for split, clips in sizes.items()]
     with contextlib.ExitStack() as stack:
         files = {
@@ -123,15 +124,21 @@ def build(
             for split, clips in sizes.items()
         }
         with encoding(dataset, encoder, workers) as run:
-            _fill(draws, files, run, progress)
+            _fill(dataset, draws, files, run, progress)
         _standardise(files)
     return {draw.split: draw.labels for draw in draws}
 
 
-def _fill(draws: list[Draw], files: dict[str, LatentsFile], run: Map, progress: Progress) -> None:
+def _fill(
+    dataset: Dataset,
+    draws: list[Draw],
+    files: dict[str, LatentsFile],
+    run: Map,
+    progress: Progress,
+) -> None:
     total = sum(len(draw.rows) for draw in draws)
     done = 0
-    while tasks := [task for draw in draws for task in _tasks(draw)]:
+    while tasks := [task for draw in draws for task in _tasks(dataset, draw)]:
         results = run([task.clips for task in tasks])
         for task, (latents, audible) in zip(tasks, results, strict=True):
             task.draw.settle(task.rows, task.candidates, audible)
@@ -141,9 +148,11 @@ def _fill(draws: list[Draw], files: dict[str, LatentsFile], run: Map, progress: 
             progress(done, total, "rendering and encoding clips")
 
 
-def _tasks(draw: Draw) -> list[Task]:
+def _tasks(dataset: Dataset, draw: Draw) -> list[Task]:
     # The same clips together however many the workers: a clip's last bit depends on its company.
     rows, candidates = draw.missing()
+    order = dataset.reading_order(draw.candidates.take(candidates))
+    rows, candidates = rows[order], candidates[order]
     chunks = (slice(at, at + CHUNK) for at in range(0, len(rows), CHUNK))
     return [Task(draw, rows[chunk], candidates[chunk]) for chunk in chunks]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sweeper.config import DataConfig
 from sweeper.data import render, soundfont
-from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, Clips
+from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, Clips, Dataset
 from sweeper.data.splits import rank_in_group
 from sweeper.errors import SweeperError
 
@@ -41,7 +41,7 @@ def held_out(program: int) -> bool:
     return program % 8 == 5
 
 
-class Notes:
+class Notes(Dataset):
     """The notes of one SoundFont, for the split sizes of one DataConfig."""
 
     sample_rate = render.SAMPLE_RATE

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from sweeper.data.build import build
-from sweeper.data.clips import Clips
+from sweeper.data.clips import Clips, Dataset
 from sweeper.data.workers import encoding
 from sweeper.errors import SweeperError
 
 
-class Numbers:
+class Numbers(Dataset):
     """Clip i has the constant waveform 1 + i; every seventh is silent."""
 
     sample_rate = 16_000

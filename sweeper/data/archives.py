@@ -1,0 +1,185 @@
+"""Packed parts: NSynth's published archives, and parquet mirrors of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from sweeper.data.parts import (
+    BLOCK,
+    UNUSABLE,
+    Listing,
+    Place,
+    digest_of_ends,
+    label_of,
+    labels_of_examples,
+)
+from sweeper.data.wav import samples
+from sweeper.errors import SweeperError
+
+DAMAGE = (EOFError, OSError, zlib.error, tarfile.TarError)
+MIRRORED = ("pitch", "instrument_family_str", "instrument", "velocity")
+
+
+class TarPart:
+    """nsynth-PART.jsonwav.tar.gz as downloaded: read from front to back, never unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: IO[bytes] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stream": None}  # every process reads for itself
+
+    def identity(self) -> dict[str, object]:
+        """The digest of its ends."""
+        return {"file": digest_of_ends(self.path)}
+
+    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+        """See `Part`. Everything flows by, so every wav is checked."""
+        listing = Listing()
+        with self._damage(), self._open() as stream:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK) as archive:
+                for member in archive:
+                    archive.members = []  # type: ignore[attr-defined]  # or it keeps them all
+                    if member.isfile():
+                        self._take(archive, member, listing, audio or samples)
+            while stream.read(BLOCK):  # up to the checksum
+                pass
+        if not listing.labels:
+            raise SweeperError(f"{self.path} holds no examples.json; download it again")
+        return listing
+
+    def read(self, places: Sequence[Place]) -> Iterator[bytes]:
+        """See `Part`. A place before the last one read costs a start from the front."""
+        with self._damage():
+            for offset, size in places:
+                stream = self._at(offset)
+                yield stream.read(size)
+
+    def _take(
+        self,
+        archive: tarfile.TarFile,
+        member: tarfile.TarInfo,
+        listing: Listing,
+        audio: Callable[[bytes], object],
+    ) -> None:
+        path = Path(member.name)
+        content = archive.extractfile(member)
+        if content is None or path.name.startswith("._"):  # of a Macintosh
+            return
+        if path.name == "examples.json":
+            listing.labels = labels_of_examples(content.read(), self.path)
+        elif path.suffix == ".wav":
+            try:
+                audio(content.read())
+                listing.put(path.stem, (member.offset_data, member.size))
+            except ValueError as error:
+                listing.leave_out(UNUSABLE, f"{path.stem}: {error}")
+
+    def _at(self, offset: int) -> IO[bytes]:
+        if self._stream is None or self._stream.tell() > offset:
+            self._stream = self._open()
+        while (ahead := offset - self._stream.tell()) > 0:
+            if not self._stream.read(min(ahead, BLOCK)):
+                raise EOFError
+        return self._stream
+
+    def _open(self) -> IO[bytes]:
+        if self.path.suffix == ".gz":
+            return cast(IO[bytes], gzip.GzipFile(self.path))
+        return self.path.open("rb")
+
+    @contextlib.contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except DAMAGE as error:
+            reason = str(error) or "it ends too early"
+            raise SweeperError(
+                f"{self.path} is cut short or damaged ({reason}); download it again"
+            ) from error
+
+
+class ParquetPart:
+    """Shards of a mirror in the Hugging Face layout: NSynth's columns, and `audio` with the wav."""
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        self._shards = sorted(shards)
+        self.path = self._shards[0]
+        self._groups: list[tuple[int, int]] = []  # shard and row group
+        self._held: tuple[int, list[bytes]] = (-1, [])  # the row group read last
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": (-1, [])}
+
+    def identity(self) -> dict[str, object]:
+        """The digests of the shards' ends."""
+        return {shard.name: digest_of_ends(shard) for shard in self._shards}
+
+    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+        """See `Part`. The audio column is left alone unless it is to be checked."""
+        listing = Listing()
+        self._groups = [
+            (index, group)
+            for index, shard in enumerate(self._shards)
+            for group in range(self._file(shard).num_row_groups)
+        ]
+        for number, (index, group) in enumerate(self._groups):
+            rows = self._rows(index, group, ["note_str", *MIRRORED])
+            for row, example in enumerate(rows):
+                self._take(listing, example, (number, row), audio)
+        return listing
+
+    def read(self, places: Sequence[Place]) -> Iterator[bytes]:
+        """See `Part`."""
+        return (self._audio(number)[row] for number, row in places)
+
+    def _take(
+        self,
+        listing: Listing,
+        example: dict[str, Any],
+        place: Place,
+        audio: Callable[[bytes], None] | None,
+    ) -> None:
+        name = str(example["note_str"])
+        try:
+            if audio:
+                audio(self._audio(place[0])[place[1]])
+            listing.put(name, place)
+            listing.labels.setdefault(name, label_of(example))
+        except ValueError as error:
+            listing.leave_out(UNUSABLE, f"{name}: {error}")
+
+    def _audio(self, number: int) -> list[bytes]:
+        if self._held[0] != number:
+            rows = self._rows(*self._groups[number], ["audio"])
+            self._held = (number, [row["audio"]["bytes"] or b"" for row in rows])
+        return self._held[1]
+
+    def _rows(self, index: int, group: int, columns: list[str]) -> list[dict[str, Any]]:
+        file = self._file(self._shards[index])
+        if missing := [name for name in columns if name not in file.schema_arrow.names]:
+            raise SweeperError(
+                f"{self._shards[index]} lacks the columns {', '.join(missing)}; "
+                "a mirror with NSynth's own columns is needed"
+            )
+        rows: list[dict[str, Any]] = file.read_row_group(group, columns).to_pylist()
+        return rows
+
+    def _file(self, shard: Path) -> Any:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            return pyarrow.parquet.ParquetFile(shard)
+        except (OSError, pyarrow.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise SweeperError(
+                f"{shard} is cut short or damaged ({reason}); download it again"
+            ) from error

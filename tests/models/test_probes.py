@@ -13,7 +13,7 @@ from torch import nn
 from models.downstream import features_of, probe_encoder, probe_pack
 from models.multiview import ModelSpec
 from models.pack import train_pack
-from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+from models.probes import Draws, ProbeSpec, ProbeTask, Split, train_probes
 from models.runs import PackRun, TrainingSpec
 from tests.models.conftest import make_clips
 
@@ -52,8 +52,8 @@ def plain_probes(x, tasks, split, spec, seed):
     own = x[:, split.train]
     x = (x - own.mean(1, keepdim=True)) / own.std(1, keepdim=True)
     blocks, _, width = x.shape
-    generator = torch.Generator().manual_seed(seed)
-    heads = make_heads(blocks, width, tasks, generator)
+    draws = Draws(seed)
+    heads = make_heads(blocks, width, tasks, draws)
     optimizer = torch.optim.AdamW(
         [p for head in heads.values() for p in head.parameters()],
         lr=spec.lr,
@@ -61,10 +61,8 @@ def plain_probes(x, tasks, split, spec, seed):
     )
     best, chosen = {}, {}
     for _ in range(spec.epochs):
-        order = torch.as_tensor(split.train)[torch.randperm(len(split.train), generator=generator)]
-        for batch in order.split(spec.batch):
-            mask = torch.empty(blocks, len(batch), width)
-            mask.bernoulli_(1 - spec.dropout, generator=generator).div_(1 - spec.dropout)
+        for batch in draws.order(torch.as_tensor(split.train)).split(spec.batch):
+            mask = draws.dropout_mask((blocks, len(batch), width), spec.dropout)
             loss = sum(
                 nn.functional.cross_entropy(
                     head(inputs(x[:, batch] * mask, name)),
@@ -84,24 +82,24 @@ def plain_probes(x, tasks, split, spec, seed):
     return scores | {f"valid_{task}_{name}": value for (task, name), value in best.items()}
 
 
-def make_heads(blocks, width, tasks, generator):
+def make_heads(blocks, width, tasks, draws):
     """nn.Linear heads filled from the pack's draw, block by block."""
     names = HEADS if blocks == 2 else ("overall",)
     outputs = sum(task.classes for task in tasks.values())
-    draw = torch.rand(blocks, width, outputs * min(blocks, 2), generator=generator) * 2 - 1
-    biases = torch.rand(len(names), 1, outputs, generator=generator) * 2 - 1
+    draw = draws.uniform((blocks, outputs * min(blocks, 2), width))
+    biases = draws.uniform((len(names), 1, outputs))
     heads = {}
     for place, name in enumerate(names):
         full = name == "overall"
-        weight = draw[:, :, -outputs:].flatten(0, 1) if full else draw[place, :, :outputs]
+        weight = torch.cat(tuple(draw[:, -outputs:]), 1) if full else draw[place, :outputs]
         start = 0
         for task, spec in tasks.items():
-            head = nn.Linear(len(weight), spec.classes)
-            bound = 1 / math.sqrt(len(weight))
-            columns = slice(start, start + spec.classes)
+            head = nn.Linear(weight.shape[1], spec.classes)
+            bound = 1 / math.sqrt(weight.shape[1])
+            rows = slice(start, start + spec.classes)
             with torch.no_grad():
-                head.weight.copy_(weight[:, columns].T * bound)
-                head.bias.copy_(biases[place, 0, columns] * bound)
+                head.weight.copy_(weight[rows] * bound)
+                head.bias.copy_(biases[place, 0, rows] * bound)
             heads[task, name] = head
             start += spec.classes
     return heads
@@ -139,6 +137,14 @@ def test_a_runs_scores_do_not_depend_on_its_neighbours():
     together = train_probes(features, tasks, split, SPEC, seed=1)
     assert train_probes(features[2:3], tasks, split, SPEC, seed=1) == together[2:3]
     assert train_probes(features[::-1], tasks, split, SPEC, seed=1) == together[::-1]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25, 0.5])
+def test_dropout_keeps_the_expected_share_and_mean(dropout):
+    mask = Draws(0).dropout_mask((3, 200, 500), dropout)
+    kept = mask > 0
+    assert float(kept.float().mean()) == pytest.approx(1 - dropout, abs=0.005)
+    assert torch.unique(mask[kept]).tolist() == pytest.approx([1 / (1 - dropout)])
 
 
 def test_heads_tell_separable_classes_apart_in_the_block_that_holds_them():

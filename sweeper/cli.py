@@ -60,6 +60,13 @@ SoundFont = Annotated[
 Address = Annotated[
     str | None, typer.Option(help="A running Ray cluster, such as auto; this machine by default.")
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Where checkpoints and results are kept: a directory or a URI such as s3://…; "
+        "the cache by default."
+    ),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")]
 
 
@@ -104,6 +111,7 @@ def launch(
         bool, typer.Option("--dry-run", help="Print what is done, what is missing, how long.")
     ] = False,
     retry_failed: RetryFailed = False,
+    storage: Storage = None,
 ) -> None:
     """Train every cell of a grid that is not done yet, and store what it scores.
 
@@ -121,6 +129,7 @@ def launch(
         soundfont=None if soundfont is None else str(soundfont.absolute()),
         device=device.value,
         pack=_pack_size(pack),
+        storage=_absolute(storage),
     )
     if dry_run:
         launching.dry_run(request, db, name, _console())
@@ -129,6 +138,10 @@ def launch(
         request, db, name, address=address, retry_failed=retry_failed, console=_console()
     )
     raise typer.Exit(code)
+
+
+def _absolute(storage: str | None) -> str | None:
+    return storage if storage is None or "://" in storage else str(Path(storage).absolute())
 
 
 def _pack_size(text: str) -> int | None:
@@ -153,6 +166,14 @@ def resume(
         name, db, address=address, retry_failed=retry_failed, console=_console()
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def recover(db: Db = "results.db", storage: Storage = None) -> None:
+    """Rebuild a lost database from what every finished run leaves in its sweep's storage."""
+    from sweeper.recover import recover as rebuild
+
+    raise typer.Exit(rebuild(db, _absolute(storage), _console()))
 
 
 @app.command()
@@ -192,6 +213,19 @@ def report(
     write_report(
         db, name, figure, table, out, [p.value for p in format or Picture], paper, _console()
     )
+
+
+@app.command()
+def search(
+    name: Name = None,
+    trials: Annotated[int, typer.Option(help="Cells to add to the sweep.")] = 16,
+    db: Db = "results.db",
+    address: Address = None,
+) -> None:
+    """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them."""
+    from sweeper.search import search as look
+
+    raise typer.Exit(look(db, name, trials, address, _console()))
 
 
 @app.command()

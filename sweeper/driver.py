@@ -7,23 +7,37 @@ messages on a queue; one writer thread turns them into transactions.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sweeper.checkpoint import Checkpoints
+from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
+from sweeper.ledger import read
+from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.ledger import Ledger
 from sweeper.plan import Plan, make_packs
+from sweeper.storage import Storage
 from sweeper.writer import Writer
+
+if TYPE_CHECKING:
+    from sweeper.dispatch import Dispatcher
+
+# At most so much training is repeated after a crash, and the epoch that was under way.
+CHECKPOINT_SECONDS = float(os.environ.get("SWEEPER_CHECKPOINT_SECONDS", "60"))
+# How long packs have to end their epoch and save themselves when the sweep is stopped.
+GRACE_SECONDS = 8.0
 
 # Tune reads these when it is imported; SIGINT is ours, and a stopped trial is not waited for.
 _TUNE_ENVIRONMENT = {
@@ -65,7 +79,7 @@ class Interrupt:
         return self._event.is_set()
 
 
-@contextmanager
+@contextlib.contextmanager
 def interruptible() -> Iterator[Interrupt]:
     """Catches SIGINT and SIGTERM for the time of a sweep (in the main thread only)."""
     interrupt = Interrupt()
@@ -86,28 +100,89 @@ def execute(
     resources: Resources,
     *,
     references: dict[str, float],
+    storage: Storage,
     retry_failed: bool = False,
     trial_options: dict[str, Any] | None = None,
     observe: Callable[[dict[str, Any]], None] = lambda event: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Interrupt:
     """Trains what the plan lacks; returns the interrupt, true when a signal stopped it.
 
-    `observe` receives every event of the sweep in the writer's thread, for a live view.
+    `observe` receives every event of the sweep in the writer's thread, for a live view; `notify`
+    a line for the user. Raises SweepHeldError when another driver has taken the sweep over.
     """
     os.environ.update(_TUNE_ENVIRONMENT)
     missing = plan.missing(retry_failed)
+    checkpoints = Checkpoints(storage, ledger_id(ledger.engine))
     with interruptible() as interrupt, _cluster(resources.address) as slots:
         from sweeper.dispatch import Dispatcher  # late: brings ray.tune
 
         device = choose_device(resources.device, slots.gpus)
-        packs = make_packs(missing, slots.of(device), resources.pack_size)
-        dispatcher = Dispatcher(uuid.uuid4().hex[:12], packs, references)
-        with Writer(ledger, dispatcher, observe) as writer:
+        packs = make_packs(
+            missing, slots.of(device), resources.pack_size, _apart(missing, ledger, checkpoints)
+        )
+        launch = uuid.uuid4().hex[:12]
+        dispatcher = Dispatcher(launch, packs, references)
+        stop = Stop(interrupt, ledger.lease.lost, dispatcher, storage, f"stop/{launch}")
+        options = {
+            **(trial_options or {}),
+            "device": device,
+            "storage": storage.root,
+            "ledger": ledger_id(ledger.engine),
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
+            "stop": stop.flag,
+        }
+        with Writer(ledger, dispatcher, checkpoints, observe, notify) as writer, stop:
             writer.put({"event": "planned", "packs": len(packs), "runs": len(missing)})
-            _fit(dispatcher, writer, interrupt, device, trial_options or {})
+            _fit(dispatcher, writer, stop, options)
             if interrupt:
                 writer.put({"event": "interrupted", "signal": interrupt.signum})
     return interrupt
+
+
+def _apart(
+    missing: Iterable[RunConfig], ledger: Ledger, checkpoints: Checkpoints
+) -> dict[str, tuple[bool, int]]:
+    """What keeps runs in packs of their own: a suspicion, and the epoch they go on from."""
+    suspected = read.suspects(ledger.engine)
+    return {run.key: (run.key in suspected, checkpoints.epoch(run.key)) for run in missing}
+
+
+class Stop:
+    """Stopping a sweep in order: nothing new starts, packs save themselves, then Tune ends."""
+
+    def __init__(
+        self,
+        interrupt: Interrupt,
+        lost: threading.Event,
+        dispatcher: Dispatcher,
+        storage: Storage,
+        flag: str,
+    ) -> None:
+        self._interrupt = interrupt
+        self._lost = lost
+        self._dispatcher = dispatcher
+        self._storage = storage
+        self.flag = flag  # a file: workers stop at the end of an epoch once it is there
+        self._asked: float | None = None
+
+    def __call__(self) -> bool:
+        """Asked at every turn of Tune's loop: whether to end now."""
+        if not (self._interrupt or self._lost.is_set()):
+            return False
+        if self._asked is None:
+            self._asked = time.monotonic()
+            self._dispatcher.halt()
+            with contextlib.suppress(OSError):  # without it, packs are at their last checkpoints
+                self._storage.write(self.flag, b"")
+        return self._dispatcher.idle or time.monotonic() - self._asked > GRACE_SECONDS
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with contextlib.suppress(OSError):
+            self._storage.delete(self.flag)
 
 
 @dataclass(frozen=True)
@@ -131,7 +206,7 @@ def choose_device(asked: str, gpus: float) -> str:
     return "cuda" if asked == "cuda" or (asked == "auto" and gpus) else "cpu"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Slots]:
     """A Ray cluster: the one at `address`, or a new one on this machine."""
     import ray
@@ -155,19 +230,18 @@ def _cluster(address: str | None) -> Iterator[Slots]:
         ray.shutdown()
 
 
-def _fit(
-    dispatcher: Any, writer: Writer, interrupt: Interrupt, device: str, options: dict[str, Any]
-) -> None:
+def _fit(dispatcher: Dispatcher, writer: Writer, stop: Stop, options: dict[str, Any]) -> None:
+    """Runs the dispatcher's packs as trials until there are none, or it is time to stop."""
     from ray import tune
 
     from sweeper.dispatch import PackSearcher
-    from sweeper.relay import Relay, StopOnInterrupt
+    from sweeper.relay import Relay, StopWhenAsked
     from sweeper.trial import train_pack_trial
 
     def sweeper_pack(config: dict[str, Any]) -> None:
-        train_pack_trial({**config, **options, "device": device})
+        train_pack_trial({**config, **options})
 
-    share = {"cpu": 1, "gpu": GPU_SHARE} if device == "cuda" else {"cpu": 1}
+    share = {"cpu": 1, "gpu": GPU_SHARE} if options["device"] == "cuda" else {"cpu": 1}
     scratch = Path(tempfile.mkdtemp(prefix="sweeper-tune-"))
     try:
         tuner = tune.Tuner(
@@ -181,7 +255,7 @@ def _fit(
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
                 callbacks=[Relay(writer)],
-                stop=StopOnInterrupt(interrupt),
+                stop=StopWhenAsked(stop),
             ),
         )
         trials = len(tuner.fit())

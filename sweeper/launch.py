@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from sqlalchemy import Engine
 
+from sweeper.backlog import drain_spools
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
-from sweeper.grid import Cell, Grid, load_grid, override, run_config
+from sweeper.grid import Cell, load_grid, override, run_config
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, open_writer
 from sweeper.ledger.ledger import Ledger
@@ -21,6 +24,7 @@ from sweeper.outcome import INTERRUPTED
 from sweeper.plan import Plan, reference_of, with_references
 from sweeper.prepare import data_config, prepare_all
 from sweeper.presets import preset
+from sweeper.recover import adopt, leave_manifest, storage_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Request:
     soundfont: str | None = None
     device: str = "auto"
     pack: int | None = None
+    storage: str | None = None
 
     @property
     def default_name(self) -> str:
@@ -45,11 +50,15 @@ def expand(request: Request) -> list[tuple[Cell, RunConfig]]:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
     if request.seeds < 1:
         raise SweeperError(f"--seeds {request.seeds}: at least 1 is needed")
-    grid: Grid = load_grid(request.grid)
-    study = override(preset(request.preset), grid.overrides)
+    config_of = study_of(request)
+    return [(cell, config_of(cell)) for cell in load_grid(request.grid).cells(request.seeds)]
+
+
+def study_of(request: Request) -> Callable[[Cell], RunConfig]:
+    """What the request trains for a cell: its preset, its grid's overrides, its data."""
+    study = override(preset(request.preset), load_grid(request.grid).overrides)
     data = data_config(study.data, request.dataset, request.encoder, _path(request.soundfont))
-    study = dataclasses.replace(study, data=data)
-    return [(cell, run_config(cell, study)) for cell in grid.cells(request.seeds)]
+    return partial(run_config, preset=dataclasses.replace(study, data=data))
 
 
 def launch(
@@ -64,9 +73,12 @@ def launch(
     """Registers the sweep and trains what is missing of it; returns the exit code."""
     cells = expand(request)
     references = (ref for _, run in cells if (ref := reference_of(run)))
-    with Ledger.of(open_writer(db), name or request.default_name) as ledger:
-        ledger.register(dataclasses.asdict(request), cells, references)
-        return _go_on(ledger, db, address, retry_failed, console)
+    sweep = name or request.default_name
+    with Ledger.of(open_writer(db), sweep) as ledger:
+        options, extra = dataclasses.asdict(request), list(references)
+        ledger.register(options, cells, extra)
+        leave_manifest(storage_of(ledger, request.storage), sweep, options, cells, extra)
+        return go_on(ledger, db, address, retry_failed, console)
 
 
 def resume(
@@ -81,10 +93,10 @@ def resume(
     open_reader(db).dispose()  # a resume never makes a database
     engine = open_writer(db)
     with Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
-        return _go_on(ledger, db, address, retry_failed, console)
+        return go_on(ledger, db, address, retry_failed, console)
 
 
-def _go_on(
+def go_on(
     ledger: Ledger, db: str, address: str | None, retry_failed: bool, console: Console
 ) -> int:
     """Trains what is missing of the sweep that this driver holds; returns the exit code."""
@@ -92,7 +104,7 @@ def _go_on(
 
     engine = ledger.engine
     sweep = read.sweep_of(engine, ledger.sweep_id)
-    ledger.close_attempts(INTERRUPTED, "its driver is gone")
+    _settle(ledger, Request(**sweep.options).storage)
     plan = make_plan(engine, sweep.id)
     interrupt = None
     if missing := plan.missing(retry_failed):
@@ -102,6 +114,13 @@ def _go_on(
         interrupt = _execute(plan, ledger, sweep, request, address, retry_failed, console)
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
     return conclude(engine, sweep, db, interrupt.signum if interrupt else None, console)
+
+
+def _settle(ledger: Ledger, storage: str | None) -> None:
+    """Stores what earlier drivers of the sweep could not, and closes the attempts they left."""
+    drain_spools(ledger)
+    adopt(ledger, storage_of(ledger, storage))
+    ledger.close_attempts(INTERRUPTED, "its driver is gone")
 
 
 def make_plan(engine: Engine, sweep_id: int) -> Plan:
@@ -134,9 +153,11 @@ def _execute(
             ledger,
             Resources(address, request.device, request.pack),
             references=read.validation_mse(engine),
+            storage=storage_of(ledger, request.storage),
             retry_failed=retry_failed,
             trial_options={"soundfont": request.soundfont},
             observe=observe,
+            notify=lambda line: console.print(line, markup=False),
         )
 
 

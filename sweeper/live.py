@@ -27,6 +27,8 @@ STYLES = {
     "running": "yellow",
     "diverged": "magenta",
     "failed": "red",
+    "out-of-memory": "red",
+    "infrastructure": "red",
     "interrupted": "cyan",
     "unknown": "cyan",
     "pending": "dim",
@@ -36,6 +38,8 @@ MARKS = {
     "running": "◐",
     "diverged": "✕",
     "failed": "✕",
+    "out-of-memory": "✕",
+    "infrastructure": "✕",
     "interrupted": "◌",
     "unknown": "?",
     "pending": "·",
@@ -105,15 +109,16 @@ class SweepState:
             if event["event"] == "started":
                 self._packs[event["pack"]] = event
                 self._mark(event["runs"], "running")
-            elif event["event"] == "progress":
+            elif event["event"] == "progress" and pack in self._packs:
                 self._packs[event["pack"]].update(event)
             elif event["event"] == "results":
                 for result in event["results"]:
                     self._mark([result["key"]], result["state"])
                 self._done |= {result["key"] for result in event["results"]}
+            if "state" in event:  # a pack broke off: what became of the runs it leaves
+                self._mark(event["runs"], event["state"])
+            if event["event"] in ("ended", "lost"):
                 self._packs.pop(str(pack), None)
-            elif event["event"] == "lost":
-                self._mark(self._packs.pop(str(pack), {}).get("runs", []), "failed")
 
     def _mark(self, keys: Sequence[str], state: str) -> None:
         self._cells.loc[self._cells["run_key"].isin(keys), "state"] = state

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sweeper.config import RunConfig
+from sweeper.outcome import DONE, FAILED
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
 LARGEST_CPU_PACK = 24
@@ -44,15 +45,21 @@ def with_references(runs: Iterable[RunConfig]) -> list[RunConfig]:
     return list({run.key: run for run in (*references, *runs)}.values())
 
 
-def make_packs(missing: Iterable[RunConfig], slots: int, size: int | None = None) -> list[Pack]:
+def make_packs(
+    missing: Iterable[RunConfig],
+    slots: int,
+    size: int | None = None,
+    apart: Mapping[str, Any] | None = None,
+) -> list[Pack]:
     """Packs for `slots` workers: references first, then what waits for nothing, then the rest.
 
-    Runs share a pack when they share data, architecture and training. `size` None means auto:
-    as few packs as keep every slot busy.
+    Runs share a pack when they share data, architecture and training, and what `apart` says of
+    their keys (epochs trained already, suspicions). `size` None means auto: as few packs as keep
+    every slot busy.
     """
     groups: dict[Any, list[RunConfig]] = {}
     for run in missing:
-        groups.setdefault(_group(run), []).append(run)
+        groups.setdefault((_group(run), (apart or {}).get(run.key)), []).append(run)
     ordered = sorted(groups.items(), key=lambda item: _urgency(item[1][0]))
     return [pack for _, runs in ordered for pack in _split(runs, slots, size)]
 
@@ -72,7 +79,7 @@ def _urgency(run: RunConfig) -> int:
 def _split(runs: list[RunConfig], slots: int, size: int | None) -> list[Pack]:
     packs = math.ceil(len(runs) / size) if size else _auto_packs(len(runs), slots)
     # Dealt like cards, so that every pack has its share of the dear objectives.
-    return [_pack(runs[i::packs]) for i in range(packs)]
+    return [make_pack(runs[i::packs]) for i in range(packs)]
 
 
 def _auto_packs(runs: int, slots: int) -> int:
@@ -80,7 +87,8 @@ def _auto_packs(runs: int, slots: int) -> int:
     return min(runs, slots * rounds)
 
 
-def _pack(runs: list[RunConfig]) -> Pack:
+def make_pack(runs: Sequence[RunConfig]) -> Pack:
+    """One pack, and what it has to wait for."""
     references = (reference_of(run) for run in runs)
     return Pack(tuple(runs), frozenset(ref.key for ref in references if ref is not None))
 
@@ -103,7 +111,7 @@ class Plan:
 
     def missing(self, retry_failed: bool = False) -> list[RunConfig]:
         """Runs to train now: all but the finished, the diverged and, unless asked, the failed."""
-        done = {"finished", "diverged"} | (set() if retry_failed else {"failed"})
+        done = set(DONE) - ({FAILED} if retry_failed else set())
         return [run for run in self.runs if self.states.get(run.key) not in done]
 
     def count(self, *states: str) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from ray.tune.stopper import Stopper
 
+from sweeper.outcome import classify_loss
+
 if TYPE_CHECKING:
-    from sweeper.driver import Interrupt
     from sweeper.writer import Writer
 
 
@@ -32,13 +34,14 @@ class Relay(Callback):  # type: ignore[misc]
         self._writer.put({"event": "ended", "pack": trial.config["pack"]})
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        cause = f"{type(trial.get_error()).__name__}: the worker died or raised"
+        error = trial.get_error()
         self._writer.put(
             {
                 "event": "lost",
                 "pack": trial.config["pack"],
-                "cause": cause,
-                "traceback": str(trial.get_error()),
+                "kind": classify_loss(error),
+                "cause": f"{type(error).__name__}: the worker died or raised",
+                "traceback": str(error),
             }
         )
 
@@ -46,17 +49,17 @@ class Relay(Callback):  # type: ignore[misc]
         return {}  # Tune pickles its callbacks; a queue and a database do not belong there
 
 
-class StopOnInterrupt(Stopper):  # type: ignore[misc]
-    """Ends the experiment at the next turn of Tune's loop after a signal."""
+class StopWhenAsked(Stopper):  # type: ignore[misc]
+    """Ends the experiment at the next turn of Tune's loop after `asked` has become true."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        self._interrupt = interrupt
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return bool(self._interrupt)
+        return self._asked()
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -50,7 +50,8 @@ def summary(engine: Engine, sweep: read.SweepInfo) -> dict[str, Any]:
         "running": plan.count("running"),
         "failed": plan.count("failed"),
         "diverged": plan.count("diverged"),
-        "pending": plan.count("pending", "interrupted"),
+        "unknown": plan.count("unknown"),
+        "pending": len(runs) - plan.count("finished", "running", "failed", "diverged", "unknown"),
     }
 
 
@@ -60,7 +61,7 @@ def _print(engine: Engine, sweep: read.SweepInfo, console: Console, *, clear: bo
         console.clear()
     console.print(f"[bold]{sweep.name}[/bold]  {counts['cells_finished']}/{counts['cells']} cells")
     console.print(matrix(read.results(engine, sweep.name)))
-    states = ("finished", "running", "failed", "diverged", "pending")
+    states = ("finished", "running", "failed", "diverged", "unknown", "pending")
     counted = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     console.print(f"{counts['runs']} runs: {counted}")
     for state, cause, n, traceback in read.failures(engine, sweep.id):

@@ -1,16 +1,18 @@
 """One Ray trial: trains and probes one pack, and reports plain numbers to the driver.
 
 `train` is an ordinary function of configs and latents; `train_pack_trial` is all that knows Tune.
+A trial raises nothing: it says what broke, and the driver decides who is tried again with whom.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import platform
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,17 @@ from models.multiview import ModelSpec
 from models.objectives import LossOptions
 from models.pack import PackTrainer, train_pack
 from models.probes import ProbeSpec, ProbeTask, Split
-from models.runs import LOSSES, Clips, PackRun, TrainingSpec
+from models.runs import LOSSES, Clips, PackRun, RunState, TrainingSpec
 from models.runs import RunResult as Trained
+from sweeper import fault
+from sweeper.checkpoint import Checkpoints, Saver
 from sweeper.config import LossConfig, ModelConfig, RunConfig
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
 from sweeper.data.latents import prepare
+from sweeper.outcome import classify
+from sweeper.recover import leave_result
+from sweeper.storage import Storage
 
 TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
 
@@ -43,22 +50,61 @@ def train_pack_trial(config: dict[str, Any]) -> None:
         # Nested, because Tune keeps names such as `done` for itself.
         tune.report({"message": message})
 
-    runs = [RunConfig.from_json(run["config"]) for run in config["runs"]]
-    references = [run["reference_mse"] for run in config["runs"]]
-    device = config["device"]
-    if device == "cpu":
+    run_trial(config, send)
+
+
+def run_trial(config: dict[str, Any], send: Send) -> None:
+    """Trains a payload's runs, tells what became of them, and raises nothing."""
+    if config["device"] == "cpu":
         torch.set_num_threads(1)  # a worker has one core
-    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    send({"event": "placed", "host": platform.node(), "device": name})
-    started = time.monotonic()
     try:
-        soundfont = config["soundfont"] and Path(config["soundfont"])
-        latents = prepare(runs[0].data, workers=1, soundfont=soundfont)
-        results = train(runs, references, latents, device, send)
+        _run_trial(config, send)
+    except StopAskedError:
+        return  # the runs are at their checkpoints
     except Exception as error:
-        results = [_failed(run.key, error) for run in runs]
-    seconds = (time.monotonic() - started) / len(runs)
-    send({"event": "results", "results": results, "seconds": seconds})
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        trace = traceback.format_exc()
+        send({"event": "broke", "kind": classify(error), "cause": cause, "traceback": trace})
+
+
+def _run_trial(config: dict[str, Any], send: Send) -> None:
+    device, storage = config["device"], Storage(config["storage"])
+    runs = {run.key: run for run in (RunConfig.from_json(r["config"]) for r in config["runs"])}
+    references = [run["reference_mse"] for run in config["runs"]]
+    saver = Saver(
+        Checkpoints(storage, config["ledger"]),
+        config["checkpoint_seconds"],
+        lambda: storage.has(config["stop"]),
+        lambda kind, detail: send({"event": "noted", "kind": kind, "detail": detail}),
+    )
+    states = saver.load(runs)
+    epochs = {key: states[key].epoch if key in states else 0 for key in runs}
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    send({"event": "placed", "host": platform.node(), "device": name, "epochs": epochs})
+    soundfont = config["soundfont"] and Path(config["soundfont"])
+    latents = prepare(next(iter(runs.values())).data, workers=1, soundfont=soundfont)
+    known = dict(zip(runs, references, strict=True))
+    for epoch in sorted(set(epochs.values())):  # more than one only where a checkpoint was bad
+        started = time.monotonic()
+        own = [run for key, run in runs.items() if epochs[key] == epoch]
+        own_references = [known[run.key] for run in own]
+        results = train(own, own_references, latents, device, send, saver=saver, states=states)
+        seconds = (time.monotonic() - started) / len(own)
+        _leave(storage, config["pack"], results)
+        send({"event": "results", "results": results, "seconds": seconds})
+
+
+def _leave(storage: Storage, pack: str, results: Sequence[dict[str, Any]]) -> None:
+    """Keeps the results where `sweeper recover` and the next driver find them."""
+    fault.point("result:before-write")
+    for result in results:
+        with contextlib.suppress(OSError):  # no room: the driver still gets them
+            leave_result(storage, pack, result)
+    fault.point("result:after-write")
+
+
+class StopAskedError(Exception):
+    """The driver has asked the pack to stop, and its runs are at their checkpoints."""
 
 
 def train(
@@ -67,11 +113,18 @@ def train(
     latents: Latents,
     device: str,
     send: Send = lambda message: None,
+    *,
+    saver: Saver | None = None,
+    states: Mapping[str, RunState] | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains and probes runs of one architecture; a dict for ledger.RunResult for each."""
+    """Trains and probes runs of one architecture; a dict for ledger.RunResult for each.
+
+    `states` are checkpoints of equal epoch to go on from. Raises StopAskedError when `saver` says
+    so after an epoch.
+    """
     if runs[0].kind == "encoder":
         return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
-    trained = _train(runs, references, latents, device, send)
+    trained = _train(runs, references, latents, device, send, saver, states)
     send({"event": "progress", "stage": "probes", "done": 0, "total": 1, "share": TRAINING_SHARE})
     scores = _probe_pack(runs, trained, latents, device)
     return [
@@ -86,6 +139,8 @@ def _train(
     latents: Latents,
     device: str,
     send: Send,
+    saver: Saver | None,
+    states: Mapping[str, RunState] | None,
 ) -> list[Trained]:
     config = runs[0]
     assert config.model is not None and config.training is not None
@@ -95,7 +150,11 @@ def _train(
         done = {"done": trainer.epoch, "total": epochs}
         share = TRAINING_SHARE * trainer.epoch / epochs
         send({"event": "progress", "stage": "epoch", **done, "share": share})
+        fault.point("epoch", *(run.key for run in runs))
+        if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
+            raise StopAskedError
 
+    own = {run.key for run in runs}
     return train_pack(
         [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
         _clips(latents, "train"),
@@ -103,6 +162,7 @@ def _train(
         _model_spec(config, latents),
         TrainingSpec(**dataclasses.asdict(config.training)),
         device=device,
+        states={key: state for key, state in (states or {}).items() if key in own},
         on_epoch=on_epoch,
     )
 
@@ -218,12 +278,3 @@ def _epochs(trained: Trained) -> list[dict[str, float | None]]:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _failed(key: str, error: Exception) -> dict[str, Any]:
-    return {
-        "key": key,
-        "state": "failed",
-        "cause": f"{type(error).__name__}: {error}".splitlines()[0],
-        "traceback": traceback.format_exc(),
-    }

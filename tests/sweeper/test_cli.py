@@ -18,7 +18,17 @@ from sweeper.ledger.ledger import Ledger, RunResult
 from tests.sweeper.conftest import scored, train
 
 Sweeper = Callable[..., tuple[int, str, str]]
-COMMANDS = ["launch", "resume", "status", "report", "export", "doctor", "data prepare", "data info"]
+COMMANDS = [
+    "launch",
+    "resume",
+    "recover",
+    "status",
+    "report",
+    "export",
+    "doctor",
+    "data prepare",
+    "data info",
+]
 
 
 @pytest.fixture
@@ -117,6 +127,8 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "running": 0,
         "failed": 1,
         "diverged": 1,
+        "unknown": 0,
+        "unknown": 0,
         "pending": 1,
     }
 

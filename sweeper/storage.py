@@ -1,0 +1,113 @@
+"""Where a ledger's checkpoints and results are kept: a disk, or whatever pyarrow.fs reaches.
+
+A file is written whole or not at all, and once written survives a power cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from platformdirs import user_cache_path
+from pyarrow import ArrowException, fs
+
+from sweeper.errors import SweeperError
+
+LEDGERS = "ledgers"
+
+
+def cache_root() -> Path:
+    """Where files go that can be made again, or that only this machine needs."""
+    root = os.environ.get("SWEEPER_CACHE")
+    return Path(root) if root else user_cache_path("sweeper")
+
+
+def ledger_root(storage: str | None, ledger: str) -> str:
+    """The folder of one ledger, under `storage` (a directory or URI) or under the cache."""
+    base = storage or os.environ.get("SWEEPER_STORAGE") or str(cache_root())
+    return f"{base.rstrip('/')}/{LEDGERS}/{ledger}"
+
+
+class Storage:
+    """Files by name under a directory or a URI such as s3://bucket/sweeps."""
+
+    def __init__(self, root: str) -> None:
+        """Raises SweeperError when the URI means nothing to pyarrow.fs."""
+        self.root = root
+        if "://" not in root:
+            self._fs: Any = fs.LocalFileSystem()
+            self._base = PurePosixPath(Path(root).absolute())
+            return
+        try:
+            self._fs, base = fs.FileSystem.from_uri(root)
+        except (ArrowException, ValueError, OSError) as error:
+            raise SweeperError(f"--storage {root}: {str(error).splitlines()[0]}") from None
+        self._base = PurePosixPath(base)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replaces a file. Raises OSError when there is no room."""
+        path = self._base / name
+        self._fs.create_dir(str(path.parent), recursive=True)
+        if isinstance(self._fs, fs.LocalFileSystem):
+            _write_locally(Path(path), data)
+            return
+        partial = f"{path}.partial"
+        with self._fs.open_output_stream(partial) as stream:
+            stream.write(data)
+        self._fs.move(partial, str(path))
+
+    def read(self, name: str, size: int | None = None) -> bytes | None:
+        """A file, or its first `size` bytes; None when there is none."""
+        try:
+            with self._fs.open_input_stream(str(self._base / name)) as stream:
+                return bytes(stream.read(size))
+        except FileNotFoundError:
+            return None
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file; None when there is none, or none that can be read."""
+        try:
+            return json.loads(self.read(name) or b"null")
+        except (ValueError, OSError):
+            return None
+
+    def write_json(self, name: str, document: Any) -> None:
+        self.write(name, json.dumps(document, sort_keys=True).encode())
+
+    def has(self, name: str) -> bool:
+        info = self._fs.get_file_info(str(self._base / name))
+        return bool(info.type != fs.FileType.NotFound)
+
+    def delete(self, name: str) -> None:
+        """Removes a file and what is left of its writing, if there is any."""
+        for path in (str(self._base / name), f"{self._base / name}.partial"):
+            try:
+                self._fs.delete_file(path)
+            except FileNotFoundError:
+                continue
+
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder, sorted; none when there is no folder."""
+        selector = fs.FileSelector(str(self._base / folder), allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+
+def _write_locally(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

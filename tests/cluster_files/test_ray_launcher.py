@@ -56,8 +56,15 @@ def test_the_head_of_the_virtual_machines_trains_nothing_and_cannot_be_taken_awa
 @pytest.mark.parametrize("name", FILES)
 def test_the_machines_get_the_repository_that_is_installed_on_them(name: str) -> None:
     config = document(name)
-    assert config["file_mounts"] == {"~/sweeper": "."}
+    assert config["file_mounts"]["~/sweeper"] == "."
     assert any("~/sweeper/constraints.txt ~/sweeper " in step for step in config["setup_commands"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_machine_has_the_token_without_which_ray_refuses_it(name: str) -> None:
+    config = document(name)
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("RAY_AUTH_MODE=token" in step for step in config["setup_commands"])
 
 
 def test_no_file_holds_an_address_of_a_real_machine() -> None:

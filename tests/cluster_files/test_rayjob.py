@@ -114,6 +114,10 @@ def test_the_password_is_in_the_secret_alone_and_reaches_the_driver_alone() -> N
     assert SPEC["entrypoint"].count("postgresql+psycopg:// ") == 1
 
 
+def test_ray_obeys_the_holders_of_a_token_alone() -> None:
+    assert CLUSTER["authOptions"] == {"mode": "token"}
+
+
 def test_a_retry_gets_the_same_idempotent_launch() -> None:
     assert SPEC["backoffLimit"] > 0
     assert SPEC["entrypoint"].startswith("sweeper launch ")

@@ -84,8 +84,9 @@ STAND_INS = {
     "scontrol": 'echo "$@" >> "$CALLS"; [ "$1" = requeue ] || printf "node1\\nnode2\\n"',
     # Options of srun, then the command of every node: here one node is enough.
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
-    # ray symmetric-run … -- command; it outlives the command, as the workers' side does.
-    "ray": 'echo "$@" >> "$CALLS"; while [ "$1" != -- ]; do shift; done; shift; "$@"; exit $?',
+    # ray symmetric-run … -- command, which outlives the command.
+    "ray": '[ "$1" != get-auth-token ] || exec echo secret; '
+    'echo "$@" "$RAY_AUTH_TOKEN" >> "$CALLS"; until [ "$1" = -- ]; do shift; done; shift; "$@"',
     "sweeper": 'echo "$@" >> "$CALLS"; eval "$DRIVER"',
 }
 
@@ -143,6 +144,7 @@ def test_the_head_is_the_first_node_at_a_port_of_the_job(job: Job, calls: Path) 
     listed, ray, sweeper = calls.read_text().splitlines()
     assert listed == "show hostnames node[1-2]"
     assert ray.startswith("symmetric-run --address node1:21234 --min-nodes 2 --num-cpus 16 -- ")
+    assert ray.endswith(" --address auto --seeds 3 secret")
     assert sweeper.endswith(" --address auto --seeds 3")
 
 
@@ -177,10 +179,10 @@ def test_a_sweep_that_ends_just_before_the_time_limit_is_not_requeued(
 def test_a_ray_that_does_not_start_is_a_failure_although_it_exits_zero(
     job: Job, tmp_path: Path
 ) -> None:
-    assert job("exit 0", ray="exit 0").wait(timeout=10) == 1
+    assert job("exit 0", ray="echo").wait(timeout=10) == 1
     assert "Ray did not start" in (tmp_path / "log").read_text()
 
 
 def test_a_warning_before_the_driver_runs_ends_the_step_and_requeues(job: Job, calls: Path) -> None:
-    assert signalled(job("exit 0", ray=WORKING), calls, signal.SIGUSR1) == 143
+    assert signalled(job("exit 0", srun=WORKING), calls, signal.SIGUSR1) == 143
     assert calls.read_text().splitlines()[-1] == "requeue 41234"

@@ -35,7 +35,7 @@ class Provenance:
     missing: tuple[str, ...]  # labels of cells not finished for any other reason than these two
     failed: tuple[str, ...]
     diverged: tuple[str, ...]
-    datasets: tuple[str, ...]  # empty where the view has no such column
+    data: str  # "notes through logmel"; empty where the sweep does not say
 
     @property
     def line(self) -> str:
@@ -43,7 +43,8 @@ class Provenance:
         holes = [f"{len(labels)} {state}" for state, labels in self._unfinished.items() if labels]
         done = f"{self.finished} of {self.cells} cells finished"
         seeds = f"{self.seeds} seed" + "s" * (self.seeds != 1)
-        parts = [f"Sweep {self.sweep}", f"digest {self.digest[:12]}", *self.datasets, seeds]
+        data = [self.data] if self.data else []
+        parts = [f"Sweep {self.sweep}", *data, f"digest {self.digest[:12]}", seeds]
         return " · ".join([*parts, ", ".join([done, *holes])]) + "."
 
     @property
@@ -74,7 +75,7 @@ def load_results(engine: Engine, sweep: str) -> Results:
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
     frame = tidy(rows)
-    return Results(frame, _provenance(sweep, rows, frame))
+    return Results(frame, _provenance(sweep, rows, frame, _data(engine, sweep)))
 
 
 def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
@@ -87,18 +88,29 @@ def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
         return sorted((dict(row) for row in found), key=lambda row: str(row["label"]))
 
 
+def _data(engine: Engine, sweep: str) -> str:
+    """Which clips and which encoder the sweep was launched on."""
+    if not inspect(engine).has_table("sweeps"):
+        return ""
+    query = text("SELECT options FROM sweeps WHERE name = :sweep")
+    with engine.connect() as connection:
+        options = json.loads(connection.scalar(query, {"sweep": sweep}) or "{}")
+    return f"{options['dataset']} through {options['encoder']}" if "dataset" in options else ""
+
+
 def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows with every measure as float64, NaN where the view says NULL."""
     frame = pd.DataFrame(rows)
     return frame.astype({name: "float64" for name in ("lam", *MEASURES)})
 
 
-def _provenance(sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame) -> Provenance:
+def _provenance(
+    sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame, data: str
+) -> Provenance:
     canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
     labels: dict[str, list[str]] = {"finished": [], "failed": [], "diverged": [], "missing": []}
     for label, state in zip(frame["label"], frame["state"], strict=True):
         labels[state if state in labels else "missing"].append(label)
-    datasets = frame.get("dataset", pd.Series(dtype=str)).dropna().unique()
     return Provenance(
         sweep=sweep,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
@@ -108,7 +120,7 @@ def _provenance(sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame) -> 
         missing=tuple(labels["missing"]),
         failed=tuple(labels["failed"]),
         diverged=tuple(labels["diverged"]),
-        datasets=tuple(sorted(datasets)),
+        data=data,
     )
 
 

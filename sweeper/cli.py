@@ -289,7 +289,8 @@ def main() -> None:
         print(f"sweeper: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ClickException as error:
-        command = error.ctx.command_path if getattr(error, "ctx", None) else "sweeper"
+        context = getattr(error, "ctx", None)  # a usage error knows which command it was
+        command = context.command_path if context else "sweeper"
         if message := error.format_message().rstrip("."):  # empty when the help was printed
             print(f"{command}: {message}; see `{command} --help`", file=sys.stderr)
         sys.exit(1)

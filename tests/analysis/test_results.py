@@ -78,13 +78,16 @@ def test_a_long_list_of_missing_cells_is_cut_and_counted() -> None:
     assert details.endswith("; and 45 more")
 
 
-def test_the_data_set_is_named_where_the_view_has_it() -> None:
+def test_the_clips_and_the_encoder_are_named_as_the_sweep_was_launched() -> None:
     engine = database(full_rows(1))
+    options = '{"dataset": "notes", "encoder": "logmel"}'
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE results ADD COLUMN dataset TEXT DEFAULT 'notes'"))
+        connection.execute(text("CREATE TABLE sweeps (name TEXT, options TEXT)"))
+        insert = text("INSERT INTO sweeps VALUES ('synthetic', :options)")
+        connection.execute(insert, {"options": options})
     provenance = load_results(engine, "synthetic").provenance
-    assert provenance.datasets == ("notes",)
-    assert " · notes · 1 seed · " in provenance.line
+    assert provenance.data == "notes through logmel"
+    assert provenance.line.startswith("Sweep synthetic · notes through logmel · digest ")
 
 
 def test_an_unknown_sweep_is_one_clear_line() -> None:

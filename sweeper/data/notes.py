@@ -6,6 +6,7 @@ to NSynth's families. One program of every family is kept for the downstream cli
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 from pathlib import Path
@@ -47,9 +48,21 @@ class Notes(Dataset):
     sample_rate = render.SAMPLE_RATE
 
     def __init__(self, data: DataConfig, font: Path | None = None) -> None:
-        self._font = soundfont.load(font)
-        self._dry = b""
+        self._path = font
         self._valid_share = data.valid_clips / max(1, data.train_clips + data.valid_clips)
+
+    def __getstate__(self) -> dict[str, object]:
+        # Without the SoundFont's bytes. multiprocessing writes this state to a worker through a
+        # pipe, and if the worker dies at its start, a state longer than the pipe blocks forever.
+        return {"_path": self._path, "_valid_share": self._valid_share}
+
+    @functools.cached_property
+    def _font(self) -> bytes:
+        return soundfont.load(self._path)
+
+    @functools.cached_property
+    def _dry(self) -> bytes:
+        return soundfont.dry(self._font)
 
     def recipe(self) -> dict[str, object]:
         """See `Dataset`."""
@@ -76,7 +89,6 @@ class Notes(Dataset):
 
     def waveforms(self, clips: Clips) -> NDArray[np.float32]:
         """See `Dataset`."""
-        self._dry = self._dry or soundfont.dry(self._font)
         columns = (clips.program, clips.pitch + LOWEST_PITCH, clips.velocity)
         notes = zip(*(column.tolist() for column in columns), strict=True)
         return render.render(self._dry, list(notes))

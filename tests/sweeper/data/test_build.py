@@ -102,6 +102,26 @@ def test_a_worker_that_dies_is_one_clear_line() -> None:
         list(run([clips, clips]))
 
 
+UNGUARDED = """
+from sweeper.data.latents import prepare
+from tests.sweeper.data.conftest import TINY
+prepare(TINY, workers=2)
+"""
+
+
+def test_workers_that_cannot_even_start_are_reported_and_not_waited_for() -> None:
+    """A script from standard input cannot be imported by the workers."""
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=UNGUARDED,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[3],
+    )
+    assert "SweeperError: a process that renders clips died" in done.stderr
+
+
 def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = PREPARING.format(file=tmp_path / "workers")
     parent = subprocess.Popen([sys.executable, "-c", code])

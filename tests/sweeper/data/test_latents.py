@@ -153,8 +153,8 @@ def test_latents_that_nobody_made_are_not_opened() -> None:
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_names() -> None:
-    with pytest.raises(SweeperError, match="unknown encoder 'clap'; choose one of logmel"):
-        prepare(DataConfig(encoder="clap"))
+    with pytest.raises(SweeperError, match="unknown encoder 'vggish'; choose one of logmel"):
+        prepare(DataConfig(encoder="vggish"))
 
 
 def test_an_empty_split_is_refused() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.adamw import FlatAdamW
-from models.disentangle import PackedObjectives
+from models.disentangle import PackedObjectives, Part
 from models.multiview import Layout, ModelSpec, Shape, initial_vector, weights_of
 from models.packed import CHUNK, PackedModel, spans_of
 from models.progress import Progress
@@ -79,6 +79,7 @@ class PackTrainer:
         self.shape = Shape.of(self.runs[0].kind, self._latents.shape[2], model)
         self._streams = Streams(self.runs, train, valid, training.batch_pairs)
         self._validations = self._make_validations(valid)
+        self._calibrated: dict[tuple[int, tuple[Part, ...]], Losses] = {}
         self._set_up_weights()
         self._set_up_objectives()
         self._set_up_progress(states or {})
@@ -253,14 +254,19 @@ class PackTrainer:
     def _gamma(self, place: int) -> float | None:
         """γ of a run, from its first weights and the validation pairs of its seed."""
         run = self.runs[place]
-        if not run.needs_gamma:
-            return None
-        if run.fixed_gamma is not None:
-            return run.fixed_gamma
-        with torch.no_grad():
-            losses = self._validation_losses(place)
-        rec = run.reference_mse if run.reference_mse is not None else float(losses.rec)
-        return float(losses.magnitude) / rec
+        if not run.needs_gamma or run.fixed_gamma is not None:
+            return run.fixed_gamma if run.needs_gamma else None
+        first = self._first_losses(place)
+        converged = run.gamma == "converged-ratio" and run.reference_mse
+        return float(first.magnitude) / (converged or float(first.rec))
+
+    def _first_losses(self, place: int) -> Losses:
+        """Validation losses before training: runs that differ in λ alone share them."""
+        key = (self._streams.of_run[place], self.runs[place].parts)
+        if key not in self._calibrated:
+            with torch.no_grad():
+                self._calibrated[key] = self._validation_losses(place)
+        return self._calibrated[key]
 
 
 def _place_in_pack(run: PackRun) -> tuple[object, ...]:

@@ -111,7 +111,7 @@ class TrainingSpec:
     batch_pairs: int = 16
     lr: float = 1e-4
     weight_decay: float = 1e-3
-    # Total loss beyond which a run has diverged. The largest seen in healthy runs is near 1e3.
+    # Total loss beyond which a run has diverged; healthy ones begin below 1e4 and fall.
     divergence_limit: float = 1e6
 
 
@@ -132,7 +132,8 @@ class RunState:
     exp_avg_sq: Tensor
     best_vector: Tensor
     best_epoch: int | None  # counted from 1
-    diverged_at: tuple[int, int] | None  # epoch from 1, first bad step from 0
+    # Epoch from 1, first bad step from 0; as many as an epoch has when validation alone was bad.
+    diverged_at: tuple[int, int] | None
     losses: Tensor  # (epoch, 6) float64, columns LOSSES
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,7 +151,8 @@ class RunResult:
     best_epoch: int | None  # counted from 1; None when no epoch had a finite validation loss
     valid_rec: float | None  # validation L_rec at the best epoch; None without a decoder
     losses: dict[str, NDArray[np.float64]]  # LOSSES by name, each (epochs,), NaN where not defined
-    diverged_at: tuple[int, int] | None  # epoch from 1, first bad step from 0
+    # Epoch from 1, first bad step from 0; as many as an epoch has when validation alone was bad.
+    diverged_at: tuple[int, int] | None
     vector: Tensor  # best weights as one vector, on the CPU
     shape: Shape
     decoded: bool

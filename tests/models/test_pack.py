@@ -13,6 +13,7 @@ import torch
 from models.multiview import Layout, ModelSpec, initial_vector
 from models.objectives import LossOptions
 from models.pack import PackTrainer, train_pack
+from models.pairs import batches, sampler_of, training_pairs
 from models.runs import LOSSES, Clips, PackRun, TrainingSpec
 from tests.models.conftest import make_clips
 from tests.models.reference import flat_parameters, initial_module, mean_losses, train_reference
@@ -76,6 +77,27 @@ def check_losses(run, result, losses):
         if run.lam != 1:
             np.testing.assert_allclose(dis, losses[:, number, 1], rtol=1e-8, atol=1e-9)
         assert np.isfinite(dis).all() == (run.lam != 1)
+
+
+def test_first_gradients_in_single_precision_are_those_of_float64_autograd(grid, valid):
+    batch = make_clips(4, 5)  # one batch, so one step an epoch
+    runs = grid()
+    trainer = PackTrainer(runs, batch, valid, SPEC, TRAINING)
+    trainer.train_epoch()
+    for run in runs:
+        state = trainer.state(run.key)
+        module = initial_module(run, 8, SPEC)
+        index = batches(training_pairs(sampler_of(run.kind, batch.family, batch.pitch), 0, 0), 4)
+        rec, dis = module.losses(batch.latents[index[0, 0]], batch.latents[index[0, 1]], run)
+        gamma = 1.0 if state.gamma is None else state.gamma
+        (gamma * run.lam * rec + (1 - run.lam) * dis).backward()
+        for parameter in module.parameters():
+            parameter.data = (
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
+        wanted = flat_parameters(module)
+        gradient = state.exp_avg.double() / 0.1  # AdamW's first moment after one step
+        assert (gradient - wanted).norm() < 1e-5 * wanted.norm()
 
 
 def test_contrastive_baselines_equal_a_plain_loop(train, valid):
@@ -228,6 +250,8 @@ def test_gamma_rules_have_their_known_values(train, valid):
     cell = PackRun("init", principle="Cosine", objective="SEP", lam=0.3, gamma="init-ratio")
     runs = [
         cell,
+        dataclasses.replace(cell, key="unused reference", reference_mse=0.05),
+        dataclasses.replace(cell, key="other objective", objective="SIM"),
         dataclasses.replace(cell, key="other λ", lam=0.9),
         dataclasses.replace(cell, key="fixed", gamma="fixed:2.5"),
         dataclasses.replace(cell, key="converged", gamma="converged-ratio", reference_mse=0.05),
@@ -240,6 +264,8 @@ def test_gamma_rules_have_their_known_values(train, valid):
     rec, dis = mean_losses(module, cell, valid, sampler.validation(0)).abs().mean(0).tolist()
     assert results["init"].gamma == pytest.approx(dis / rec, rel=1e-6)
     assert results["other λ"].gamma == results["init"].gamma
+    assert results["unused reference"].gamma == results["init"].gamma
+    assert results["other objective"].gamma != pytest.approx(results["init"].gamma, rel=0.1)
     assert results["fixed"].gamma == 2.5
     assert results["converged"].gamma == pytest.approx(dis / 0.05, rel=1e-6)
     assert results["alone"].gamma is None

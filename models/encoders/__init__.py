@@ -1,11 +1,12 @@
 """Frozen encoders: waveforms in, latents (T, D) out. Nothing here is ever trained.
 
-To add one: a class with the members of `Encoder`, and its line in ENCODERS.
+To add one: a class with the members of `Encoder`, and its line in ENCODERS or PRETRAINED.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
@@ -40,15 +41,30 @@ class Encoder(Protocol):
         """Waveforms (N, samples), full scale 1 -> latents (N, T, D), not yet standardised."""
 
 
+# Imported when they are asked for: they need torch. They take weights: NAME:PATH_OR_HUB_NAME.
+PRETRAINED = {
+    "audiomae": "audiomae.AudioMAE",
+    "dac": "hugging.DAC",
+    "encodec": "hugging.EnCodec",
+    "ast": "hugging.AST",
+    "clap": "hugging.CLAP",
+    "hf": "hugging.Hugging",
+}
 ENCODERS: dict[str, Callable[[], Encoder]] = {"logmel": LogMel}
 
 
 def make_encoder(name: str) -> Encoder:
-    """The encoder of that name.
+    """The encoder of that name; of those in PRETRAINED, `name` may say whose weights.
 
     Raises:
         ValueError: there is none.
     """
+    kind, _, weights = name.partition(":")
+    if kind in PRETRAINED:
+        module, _, cls = PRETRAINED[kind].partition(".")
+        made: Encoder = getattr(import_module(f"models.encoders.{module}"), cls)(weights or None)
+        return made
     if name not in ENCODERS:
-        raise ValueError(f"unknown encoder '{name}'; choose one of {', '.join(ENCODERS)}")
+        known = ", ".join([*ENCODERS, *PRETRAINED])
+        raise ValueError(f"unknown encoder '{name}'; choose one of {known}")
     return ENCODERS[name]()

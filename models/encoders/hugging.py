@@ -1,0 +1,166 @@
+"""Encoders that `transformers` has: codecs, audio classifiers, speech models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.encoders.pretrained import SAMPLES, Pretrained, averaged, device, resample
+
+SECONDS = 4
+
+
+def load_as(kind: str, path: Path) -> Any:
+    """A model of that class of `transformers`, from a directory and never from elsewhere.
+
+    Raises:
+        ValueError: the directory holds a model of another kind, or lacks some weights.
+    """
+    import transformers
+
+    config = config_of(path)
+    cls = getattr(transformers, kind)
+    if kind != "AutoModel" and config.model_type != cls.config_class.model_type:
+        raise ValueError(f"{path} holds a model of type {config.model_type}, not {kind}")
+    model, info = cls.from_pretrained(path, local_files_only=True, output_loading_info=True)
+    if missing := info["missing_keys"]:
+        raise ValueError(f"{path} lacks {min(missing)} ({len(missing)} such)")
+    return model
+
+
+def config_of(path: Path) -> Any:
+    """The config that was saved with a model. ValueError: there is none."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        return transformers.AutoConfig.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} holds no model that transformers knows") from error
+
+
+def extractor(path: Path) -> Any:
+    """The feature extractor that was saved with a model."""
+    from transformers import AutoFeatureExtractor
+
+    return AutoFeatureExtractor.from_pretrained(path, local_files_only=True)
+
+
+class Codec(Pretrained):
+    """The encoder of a neural codec, before quantisation; frames averaged to (25, D)."""
+
+    kind: str
+
+    def load(self, path: Path) -> Any:
+        """See `Pretrained`."""
+        return load_as(self.kind, path)
+
+    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+        """See `Pretrained`."""
+        wave = torch.from_numpy(resample(waveforms, model.config.sampling_rate)).to(device())
+        return averaged(model.encoder(wave[:, None]))
+
+
+class DAC(Codec):
+    """Descript Audio Codec (Kumar et al., 2023): D = 1024. MIT."""
+
+    name, weights, kind = "dac", "descript/dac_16khz", "DacModel"
+
+
+class EnCodec(Codec):
+    """EnCodec (Défossez et al., 2022): D = 128."""
+
+    name, weights, kind = "encodec", "facebook/encodec_24khz", "EncodecModel"
+
+
+class AST(Pretrained):
+    """Audio Spectrogram Transformer (Gong et al., 2021), averaged over frequency: (39, 768)."""
+
+    name = "ast"
+    weights = "MIT/ast-finetuned-audioset-10-10-0.4593"
+
+    def load(self, path: Path) -> Any:
+        """See `Pretrained`."""
+        model = load_as("ASTModel", path)
+        model.extractor = extractor(path)
+        return model
+
+    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+        """See `Pretrained`. Tokens that hold padding are dropped."""
+        config = model.config
+        inputs = model.extractor(list(waveforms), sampling_rate=16_000, return_tensors="pt")
+        hidden = model(inputs["input_values"].to(device())).last_hidden_state
+        bands = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
+        frames = 1 + (SAMPLES - 400) // 160
+        tokens = (frames - config.patch_size) // config.time_stride + 1
+        grid: torch.Tensor = hidden[:, 2:].unflatten(1, (bands, -1))  # two special tokens first
+        return grid.mean(1)[:, :tokens]
+
+
+class CLAP(Pretrained):
+    """CLAP's audio encoder (Wu et al., 2023), averaged over frequency: (13, 768)."""
+
+    name = "clap"
+    weights = "laion/clap-htsat-unfused"
+
+    def load(self, path: Path) -> Any:
+        """See `Pretrained`."""
+        config = config_of(path)
+        if getattr(config, "audio_config", config).enable_fusion:
+            raise ValueError(f"{path} is a fused CLAP; an unfused one is needed")
+        whole = config.model_type == "clap"
+        model = load_as("ClapModel" if whole else "ClapAudioModel", path)
+        audio = model.audio_model if whole else model
+        audio.extractor = extractor(path)
+        return audio
+
+    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+        """See `Pretrained`. The clip is repeated to 10 s as in training; its first time counts."""
+        ready = model.extractor
+        inputs = ready(
+            list(resample(waveforms, ready.sampling_rate)),
+            sampling_rate=ready.sampling_rate,
+            truncation="rand_trunc",
+            return_tensors="pt",
+        )
+        hidden = model(inputs["input_features"].to(device())).last_hidden_state  # (N, D, f, t)
+        seconds = ready.nb_max_samples / ready.sampling_rate
+        tokens = int(np.ceil(SECONDS / seconds * hidden.shape[3]))
+        grid: torch.Tensor = hidden.mean(2)[:, :, :tokens]
+        return grid.transpose(1, 2)
+
+
+class Hugging(Pretrained):
+    """Any model of the hub that takes a waveform: `hf:NAME_OR_PATH`; frames averaged to (25, D)."""
+
+    name = "hf"
+
+    def __init__(self, weights: str | None = None) -> None:
+        if not weights:
+            raise ValueError(
+                "hf needs a model: hf:NAME_OR_PATH, such as hf:facebook/hubert-base-ls960"
+            )
+        super().__init__(weights)
+        self.name = f"hf:{Path(weights).name}"  # the same wherever it lies
+
+    def load(self, path: Path) -> Any:
+        """See `Pretrained`."""
+        model = load_as("AutoModel", path)
+        model.extractor = extractor(path)
+        return model
+
+    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+        """See `Pretrained`."""
+        rate = model.extractor.sampling_rate
+        inputs = model.extractor(
+            list(resample(waveforms, rate)), sampling_rate=rate, return_tensors="pt"
+        )
+        hidden = getattr(model(inputs["input_values"].to(device())), "last_hidden_state", None)
+        if hidden is None or hidden.ndim != 3:
+            raise ValueError(f"{self.weights} gives no frames (N, T, D); choose another model")
+        return averaged(hidden.transpose(1, 2))

@@ -1,0 +1,121 @@
+"""What all encoders with published weights share.
+
+Weights are a path, or a name on the Hugging Face hub. They are loaded where they are first used:
+an encoder that goes to a worker process takes their name along and not the weights.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from models.encoders import hub
+
+SAMPLE_RATE = 16_000
+SAMPLES = 4 * SAMPLE_RATE
+TOKENS = 25  # of 160 ms: AudioMAE's. Finer frames are averaged to as many
+
+
+class Pretrained:
+    """Clips of 4 s at 16 kHz -> latents, by a frozen network."""
+
+    name: str
+    weights: str  # the published ones
+    version: ClassVar[int] = 1  # raise it when the same weights would give other latents
+    patterns: ClassVar[Sequence[str]] = ("*.json", "*.safetensors", "*.bin")
+    sample_rate = SAMPLE_RATE
+    pool = "mean"
+
+    def __init__(self, weights: str | None = None) -> None:
+        """`weights`: a path or a hub name instead of the published ones."""
+        self.weights = weights or self.weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "model"}
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The network, on the GPU if there is one; loaded when it is first asked for."""
+        try:
+            with torch.inference_mode():
+                model = self.load(self.path)
+        except (OSError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{self.path} holds no weights for {self.name}: {reason}") from error
+        return model.eval().requires_grad_(False).to(device())
+
+    @functools.cached_property
+    def path(self) -> Path:
+        """The file or directory of the weights."""
+        path = Path(self.weights).expanduser()
+        return path if path.exists() else hub.fetch(self.weights, self.patterns)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of the version and of the files."""
+        files = [self.path]
+        if self.path.is_dir():
+            files = [file for pattern in self.patterns for file in self.path.glob(pattern)]
+        made_of = (self.name, self.version, hub.digest(files))
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, int]:
+        """(T, D), found by encoding a clip."""
+        _, tokens, width = self.encode(np.zeros((1, SAMPLES), np.float32)).shape
+        return tokens, width
+
+    def encode(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Waveforms (N, 64000), full scale 1 -> latents (N, T, D)."""
+        if waveforms.ndim != 2 or waveforms.shape[1] != SAMPLES:
+            raise ValueError(f"{self.name} takes waveforms (N, {SAMPLES}), not {waveforms.shape}")
+        model = self.model
+        with torch.inference_mode(), mixed_precision():
+            latents: torch.Tensor = self.latents(model, waveforms)
+        return latents.float().cpu().numpy()
+
+    def load(self, path: Path) -> Any:
+        """The network from its file or directory. ValueError or OSError: it is another's."""
+        raise NotImplementedError
+
+    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+        """Waveforms (N, 64000) -> (N, T, D)."""
+        raise NotImplementedError
+
+
+def device() -> torch.device:
+    """Where networks run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def mixed_precision() -> torch.autocast:
+    """Half precision for what bears it, on a GPU alone."""
+    return torch.autocast("cuda", torch.float16, enabled=torch.cuda.is_available())
+
+
+def resample(waveforms: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Waveforms (N, samples) at 16 kHz -> (N, samples · rate / 16000)."""
+    if rate == SAMPLE_RATE:
+        return waveforms
+    from scipy.signal import resample_poly
+
+    common = np.gcd(rate, SAMPLE_RATE)
+    resampled: NDArray[np.float32] = resample_poly(
+        waveforms, rate // common, SAMPLE_RATE // common, axis=1
+    )
+    return resampled.astype(np.float32, copy=False)
+
+
+def averaged(frames: torch.Tensor) -> torch.Tensor:
+    """Frames (N, D, t) -> tokens (N, TOKENS, D), each the mean of its stretch of time."""
+    if frames.shape[2] > TOKENS:
+        frames = torch.nn.functional.adaptive_avg_pool1d(frames.float(), TOKENS)
+    return frames.transpose(1, 2)

@@ -56,7 +56,7 @@ class _Cosines(Function):
     def forward(ctx: Any, z1: Tensor, z2: Tensor) -> Tensor:
         lengths1, lengths2 = _lengths(z1), _lengths(z2)
         scale = lengths1[..., :, None] * lengths2[..., None, :]
-        similarity = (z1 @ z2.mT).div_(scale)
+        similarity = torch.bmm(z1, z2.mT).div_(scale)
         ctx.save_for_backward(z1, z2, lengths1, lengths2, scale, similarity)
         return similarity
 
@@ -115,7 +115,7 @@ class _Spread(Function):
         _, size, features = z.shape
         x = z - z.mean(-2, keepdim=True)
         power = x.square().sum(-2)  # (K, F)
-        gram = x @ x.mT  # (K, B, B)
+        gram = torch.bmm(x, x.mT)  # (K, B, B)
         deviation = (power / (size - 1) + VARIANCE_EPSILON).sqrt_()
         hinge = (1 - deviation).clamp_(min=0)
         off_diagonal = gram.square().sum((-2, -1)) - power.square().sum(-1)

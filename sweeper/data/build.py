@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from models.encoders import Encoder
 from models.encoders.standardise import Standardiser
+from sweeper.data.cache import JOURNAL, SCRATCH
 from sweeper.data.clips import Clips, Dataset, Ints
+from sweeper.data.journal import Journal, batch_name
 from sweeper.data.splits import stratified_order
 from sweeper.data.workers import Map, encoding
 from sweeper.errors import SweeperError
@@ -69,7 +71,7 @@ class LatentsFile:
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
         self.clips, self.row_shape = shape[0], shape[1:]
         self._row_bytes = 4 * shape[1] * shape[2]
-        self._file = path.open("w+b")
+        self._file = path.open("r+b" if path.exists() else "w+b")
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._start = self._file.tell()
@@ -85,10 +87,20 @@ class LatentsFile:
         self._file.seek(self._start + row * self._row_bytes)
         self._file.write(np.ascontiguousarray(latents, "<f4").tobytes())
 
+    def flush(self) -> None:
+        """What is written outlives this process."""
+        self._file.flush()
+
+    def rows(self, rows: Ints) -> NDArray[np.float32]:
+        """These rows (n, T, D), or fewer where the file is too short."""
+        read = [self.read(int(row), 1) for row in rows]
+        return np.concatenate(read) if read else np.empty((0, *self.row_shape), np.float32)
+
     def read(self, row: int, count: int) -> NDArray[np.float32]:
         """`count` rows from `row` on, or as many as there are."""
         self._file.seek(self._start + row * self._row_bytes)
         raw = self._file.read(count * self._row_bytes)
+        raw = raw[: len(raw) // self._row_bytes * self._row_bytes]
         return np.frombuffer(raw, "<f4").reshape(-1, *self.row_shape)
 
 
@@ -104,6 +116,11 @@ class Task:
     def clips(self) -> Clips:
         return self.draw.candidates.take(self.candidates)
 
+    @property
+    def name(self) -> str:
+        """In the journal."""
+        return batch_name(self.draw.split, self.rows, self.candidates)
+
 
 def build(
     dataset: Dataset,
@@ -113,19 +130,24 @@ def build(
     workers: int,
     progress: Progress,
 ) -> dict[str, Clips]:
-    """Write standardised latents to `directory`/SPLIT.npy; give every split's labels."""
+    """Write standardised latents to `directory`/SPLIT.npy; give every split's labels.
+
+    What an earlier build has left in `directory`/SCRATCH is not made again.
+    """
     sizes = {split: dataset.size(split, asked) for split, asked in sizes.items()}
     draws = [Draw(split, dataset.candidates(split), clips) for split, clips in sizes.items()]
+    (directory / SCRATCH).mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        files = {
+        raw = {
             split: stack.enter_context(
-                LatentsFile(directory / f"{split}.npy", (clips, *encoder.shape))
+                LatentsFile(directory / SCRATCH / f"{split}.npy", (clips, *encoder.shape))
             )
             for split, clips in sizes.items()
         }
-        with encoding(dataset, encoder, workers) as run:
-            _fill(dataset, draws, files, run, progress)
-        _standardise(files)
+        journal = stack.enter_context(Journal(directory / SCRATCH / JOURNAL))
+        run = stack.enter_context(encoding(dataset, encoder, workers))
+        _fill(dataset, draws, raw, journal, run, progress)
+        _standardise(raw, directory)
     return {draw.split: draw.labels for draw in draws}
 
 
@@ -133,19 +155,44 @@ def _fill(
     dataset: Dataset,
     draws: list[Draw],
     files: dict[str, LatentsFile],
+    journal: Journal,
     run: Map,
     progress: Progress,
 ) -> None:
     total = sum(len(draw.rows) for draw in draws)
     done = 0
     while tasks := [task for draw in draws for task in _tasks(dataset, draw)]:
-        results = run([task.clips for task in tasks])
-        for task, (latents, audible) in zip(tasks, results, strict=True):
+        known = [_known(task, files[task.draw.split], journal) for task in tasks]
+        fresh = run([task.clips for task, k in zip(tasks, known, strict=True) if k is None])
+        for task, audible in zip(tasks, known, strict=True):
+            if audible is None:
+                audible = _write(task, files[task.draw.split], journal, *next(fresh))
             task.draw.settle(task.rows, task.candidates, audible)
-            for row, one in zip(task.rows[audible], latents[audible], strict=True):
-                files[task.draw.split].write(int(row), one)
             done += int(audible.sum())
             progress(done, total, "rendering and encoding clips")
+
+
+def _known(task: Task, file: LatentsFile, journal: Journal) -> NDArray[np.bool_] | None:
+    """Which clips of a task could be heard, if it was done before; what it wrote is checked."""
+    audible = journal.audible(task.name)
+    if audible is None or journal.holds(task.name, file.rows(task.rows[audible])):
+        return audible
+    return None
+
+
+def _write(
+    task: Task,
+    file: LatentsFile,
+    journal: Journal,
+    latents: NDArray[np.float32],
+    audible: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Put the latents of a task in their rows; which of its clips could be heard."""
+    for row, one in zip(task.rows[audible], latents[audible], strict=True):
+        file.write(int(row), one)
+    file.flush()  # before the line that says so
+    journal.add(task.name, audible, latents[audible])
+    return audible
 
 
 def _tasks(dataset: Dataset, draw: Draw) -> list[Task]:
@@ -157,12 +204,13 @@ def _tasks(dataset: Dataset, draw: Draw) -> list[Task]:
     return [Task(draw, rows[chunk], candidates[chunk]) for chunk in chunks]
 
 
-def _standardise(files: dict[str, LatentsFile]) -> None:
-    """With the training clips' statistics, in place."""
+def _standardise(raw: dict[str, LatentsFile], directory: Path) -> None:
+    """With the training clips' statistics; the raw latents stay as they are, for another try."""
     standardise = Standardiser()
-    train = files["train"]
+    train = raw["train"]
     for row in range(0, train.clips, STRETCH):
         standardise.fit(train.read(row, STRETCH))
-    for file in files.values():
-        for row in range(0, file.clips, STRETCH):
-            file.write(row, standardise(file.read(row, STRETCH)))
+    for split, file in raw.items():
+        with LatentsFile(directory / f"{split}.npy", (file.clips, *file.row_shape)) as out:
+            for row in range(0, file.clips, STRETCH):
+                out.write(row, standardise(file.read(row, STRETCH)))

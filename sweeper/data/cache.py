@@ -23,6 +23,7 @@ from sweeper.errors import SweeperError
 
 ENVIRONMENT = "SWEEPER_CACHE"
 META = "meta.json"
+SCRATCH, JOURNAL = "scratch", "journal"  # what lets a build that was killed go on
 PARTS_FILE = "downstream.parts.npy"
 
 
@@ -150,7 +151,7 @@ def write_meta(path: Path, document: dict[str, Any]) -> None:
     """The last file: what made the latents, and the size and checksum of all the others."""
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)}
-        for file in sorted(path.iterdir())
+        for file in sorted(path.glob("*.npy"))
     }
     document = {**document, "columns": COLUMNS, "files": files}
     (path / META).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
@@ -160,14 +161,18 @@ def write_meta(path: Path, document: dict[str, Any]) -> None:
 def writing(fingerprint: str, size: int) -> Iterator[Path]:
     """A directory to fill, which takes its place in the cache when the block ends well.
 
+    If it does not, SCRATCH in it stays for the next try.
+
+
     Args:
         size: bytes that will be needed; refused at once if the disk has less.
     """
     path = directory(fingerprint)
     partial = path.with_name(f"{fingerprint}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-        partial.mkdir(parents=True)
+        partial.mkdir(parents=True, exist_ok=True)
+        for file in partial.glob("*.*"):  # of a process that was killed; it goes on from SCRATCH
+            file.unlink()
         if (free := shutil.disk_usage(partial).free) < size:
             raise OSError(errno.ENOSPC, f"{size >> 20} MiB needed, {free >> 20} MiB free")
         yield partial
@@ -176,10 +181,18 @@ def writing(fingerprint: str, size: int) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)  # damaged, or it would not be made again
         partial.rename(path)
         _sync(path.parent)
+        shutil.rmtree(path / SCRATCH, ignore_errors=True)
     except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise _cannot_write(path, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not _can_go_on(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _can_go_on(partial: Path) -> bool:
+    journal = partial / SCRATCH / JOURNAL
+    return journal.exists() and journal.stat().st_size > 0
 
 
 @contextlib.contextmanager

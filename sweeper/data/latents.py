@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,9 @@ def _make(
     progress: Progress,
 ) -> None:
     sizes = split_sizes(data)
-    size = 4 * sum(sizes.values()) * encoder.shape[0] * encoder.shape[1]
+    with _users_fault():
+        tokens, width = encoder.shape
+    size = 2 * 4 * sum(sizes.values()) * tokens * width  # raw, and standardised
     with cache.writing(key, size) as path:
         labels = build(dataset, encoder, sizes, path, workers, progress)
         cache.write_labels(path, labels, probe_parts(labels["downstream"]))
@@ -148,8 +152,17 @@ def _digest(made_of: dict[str, Any]) -> str:
 
 
 def _encoder(data: DataConfig) -> Encoder:
+    with _users_fault():
+        encoder = make_encoder(data.encoder)
+        encoder.fingerprint  # noqa: B018 -- looks for the weights
+        return encoder
+
+
+@contextlib.contextmanager
+def _users_fault() -> Iterator[None]:
+    """Encoders know nothing of SweeperError."""
     try:
-        return make_encoder(data.encoder)
+        yield
     except ValueError as error:
         raise SweeperError(str(error)) from error
 

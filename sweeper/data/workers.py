@@ -6,12 +6,15 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +54,17 @@ def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Map]:
     if workers == 1:
         yield functools.partial(map, functools.partial(encode, dataset, encoder))
         return
+    with tempfile.TemporaryDirectory() as directory:
+        # Not through the pipe: a worker that cannot start would never empty it.
+        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps((dataset, encoder)))
+        with _pool(parcel, workers) as run:
+            yield run
+
+
+@contextlib.contextmanager
+def _pool(parcel: Path, workers: int) -> Iterator[Map]:
     # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start, (dataset, encoder)
-    )
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (parcel,))
     try:
         with _environment():
             yield functools.partial(pool.map, _encode)
@@ -77,9 +87,9 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _start(dataset: Dataset, encoder: Encoder) -> None:
+def _start(parcel: Path) -> None:
     global _encode_here
-    _encode_here = functools.partial(encode, dataset, encoder)
+    _encode_here = functools.partial(encode, *pickle.loads(parcel.read_bytes()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

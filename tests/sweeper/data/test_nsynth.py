@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -308,3 +309,23 @@ def test_labels_without_a_column_are_refused(tmp_path: Path) -> None:
     root = own_notes(tmp_path, ["a.wav,60"], "file,pitch")
     with pytest.raises(SweeperError, match=r"labels.csv lacks the columns family, part$"):
         make_dataset(DATA, root).candidates("train")
+
+
+def test_weights_that_are_not_to_be_had_are_one_clear_line(
+    roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    data = dataclasses.replace(DATA, encoder="audiomae")
+    with pytest.raises(SweeperError, match="neither on this disk nor to be had"):
+        fingerprint(data, roots["unpacked"])
+
+
+def test_weights_of_another_model_are_one_clear_line(
+    roots: dict[str, Path], tmp_path: Path, cache_of_its_own: Path
+) -> None:
+    (path := tmp_path / "pretrained.pth").write_bytes(b"no weights")
+    data = dataclasses.replace(DATA, encoder=f"audiomae:{path}")
+    with pytest.raises(SweeperError, match=r"pretrained.pth is no checkpoint"):
+        prepare(data, workers=1, soundfont=roots["unpacked"])
+    assert not list(cache_of_its_own.rglob("*.npy"))

@@ -18,6 +18,7 @@ from sweeper.storage import Storage
 if TYPE_CHECKING:
     from models.runs import RunState
 
+FOLDER = "checkpoints"
 _MAGIC = "sweeper-checkpoint 1"
 _HEADER_BYTES = 128
 
@@ -67,9 +68,16 @@ class Checkpoints:
         """Forgets the run's checkpoint."""
         self._storage.delete(_name(key))
 
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Forgets the checkpoints of those runs, and what a crash has left of any writing."""
+        keys = set(keys)
+        for name in self._storage.names(FOLDER):
+            if name in keys or name.endswith(".partial"):
+                self._storage.delete(f"{FOLDER}/{name}")
+
 
 def _name(key: str) -> str:
-    return f"checkpoints/{key}/state"
+    return f"{FOLDER}/{key}"
 
 
 def _checked(data: bytes) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from sweeper.backlog import drain_spools
+from sweeper.checkpoint import Checkpoints
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.grid import Cell, load_grid, override, run_config
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger.connect import ledger_id, open_reader, open_writer
 from sweeper.ledger.ledger import Ledger
-from sweeper.outcome import INTERRUPTED
+from sweeper.outcome import DONE, INTERRUPTED
 from sweeper.plan import Plan, reference_of, with_references
 from sweeper.prepare import data_config, prepare_all
 from sweeper.presets import preset
@@ -118,9 +119,12 @@ def go_on(
 
 def _settle(ledger: Ledger, storage: str | None) -> None:
     """Stores what earlier drivers of the sweep could not, and closes the attempts they left."""
+    own = storage_of(ledger, storage)
     drain_spools(ledger)
-    adopt(ledger, storage_of(ledger, storage))
+    adopt(ledger, own)
     ledger.close_attempts(INTERRUPTED, "its driver is gone")
+    done = (key for key, state in read.states(ledger.engine).items() if state in DONE)
+    Checkpoints(own, ledger_id(ledger.engine)).remove_all(done)
 
 
 def make_plan(engine: Engine, sweep_id: int) -> Plan:

@@ -45,7 +45,7 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     """
     url = database_url(db)
     engine = _engine(url, db)
-    with explained(db):
+    with explained(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             _create(engine, db, ledger_id or uuid.uuid4().hex)
         if _version(engine, db) < SCHEMA_VERSION:
@@ -64,7 +64,7 @@ def ledger_id(engine: Engine) -> str:
 
 def _engine(url: str, db: str) -> Engine:
     if not url.startswith("sqlite"):
-        return _server(url)
+        return _server(url, read_only=False)
     path = Path(url.removeprefix("sqlite:///"))
     if kind := network_type(path.parent):
         raise SweeperError(
@@ -79,8 +79,8 @@ def _engine(url: str, db: str) -> Engine:
 def open_reader(db: str) -> Engine:
     """An engine that cannot write; raises SweeperError when there is no such database."""
     url = database_url(db)
-    engine = _sqlite_reader(url, db) if url.startswith("sqlite") else _server(url)
-    with explained(db):
+    engine = _sqlite_reader(url, db) if url.startswith("sqlite") else _server(url, read_only=True)
+    with explained(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
         if (version := _version(engine, db)) < SCHEMA_VERSION:
@@ -90,12 +90,16 @@ def open_reader(db: str) -> Engine:
     return engine
 
 
-def _server(url: str) -> Engine:
+def _server(url: str, *, read_only: bool) -> Engine:
     """An engine for PostgreSQL; each of its connections is tried before it is used."""
     if make_url(url).get_backend_name() != "postgresql":
         raise SweeperError(f"--db {url}: a file, or postgresql+psycopg://…")
+    options = f"-c lock_timeout={int(BUSY_SECONDS * 1000)}"
+    if read_only:
+        options += " -c default_transaction_read_only=on"
+    patience = {"connect_timeout": max(2, int(BUSY_SECONDS)), "options": options}
     try:
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args=patience)
     except ModuleNotFoundError:
         raise SweeperError(
             "PostgreSQL needs psycopg; run `pip install 'sweeper[postgres]'`"
@@ -163,6 +167,15 @@ def _version(engine: Engine, db: str) -> str:
 def _check_writable(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE meta SET ledger = ledger"))
+
+
+@contextmanager
+def _closed_on_error(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 @contextmanager

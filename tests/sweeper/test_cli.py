@@ -128,7 +128,6 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "failed": 1,
         "diverged": 1,
         "unknown": 0,
-        "unknown": 0,
         "pending": 1,
     }
 

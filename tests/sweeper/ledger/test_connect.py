@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.connect import open_reader, open_writer
 
 
-def test_the_writer_is_durable(engine: Engine) -> None:
+def test_the_writer_is_durable(file: str) -> None:
+    engine = open_writer(file)
     with engine.connect() as connection:
         pragma = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -29,21 +30,21 @@ def test_a_reader_cannot_write(db: str, beside_a_writer: bool) -> None:
     if not beside_a_writer:
         writer.dispose()
     reader = open_reader(db)
-    with pytest.raises(DatabaseError, match="readonly"), reader.begin() as connection:
+    with pytest.raises(DatabaseError, match=r"readonly|read-only"), reader.begin() as connection:
         connection.execute(text("DELETE FROM meta"))
     reader.dispose()
     writer.dispose()
 
 
-def test_reading_leaves_no_trace(db: str, tmp_path: Path) -> None:
-    open_writer(db).dispose()
-    digest = hashlib.sha256(Path(db).read_bytes()).hexdigest()
-    reader = open_reader(db)
+def test_reading_leaves_no_trace(file: str, tmp_path: Path) -> None:
+    open_writer(file).dispose()
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    reader = open_reader(file)
     with reader.connect() as connection:
         connection.execute(text("SELECT * FROM results"))
         assert [path.name for path in tmp_path.iterdir()] == ["fresh.db"]
     reader.dispose()
-    assert hashlib.sha256(Path(db).read_bytes()).hexdigest() == digest
+    assert hashlib.sha256(Path(file).read_bytes()).hexdigest() == digest
 
 
 def test_a_reader_sees_what_a_writer_has_just_committed(db: str) -> None:
@@ -57,17 +58,17 @@ def test_a_reader_sees_what_a_writer_has_just_committed(db: str) -> None:
     writer.dispose()
 
 
-def test_a_missing_database_is_not_made_by_reading(db: str) -> None:
+def test_a_missing_database_is_not_made_by_reading(file: str) -> None:
     with pytest.raises(SweeperError, match="run `sweeper launch` first"):
-        open_reader(db)
-    assert not Path(db).exists()
+        open_reader(file)
+    assert not Path(file).exists()
 
 
 @pytest.mark.parametrize("opens", [open_reader, open_writer])
-def test_a_file_that_is_no_database_is_named(db: str, opens: object) -> None:
-    Path(db).write_text("these are not the pages of a database\n" * 100)
+def test_a_file_that_is_no_database_is_named(file: str, opens: object) -> None:
+    Path(file).write_text("these are not the pages of a database\n" * 100)
     with pytest.raises(SweeperError, match="is not a SQLite database"):
-        opens(db)  # type: ignore[operator]
+        opens(file)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("opens", [open_reader, open_writer])
@@ -80,25 +81,25 @@ def test_a_newer_schema_is_refused(db: str, opens: object) -> None:
         opens(db)  # type: ignore[operator]
 
 
-def test_another_programs_database_is_left_alone(db: str) -> None:
+def test_another_programs_database_is_left_alone(file: str) -> None:
     import sqlite3
 
-    connection = sqlite3.connect(db)
+    connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE songs (title TEXT)")
     connection.commit()
     connection.close()
     with pytest.raises(SweeperError, match="tables of another program"):
-        open_writer(db)
+        open_writer(file)
     with pytest.raises(SweeperError, match="not a database of sweeper"):
-        open_reader(db)
+        open_reader(file)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only files")
-def test_a_read_only_database_is_named(db: str) -> None:
-    open_writer(db).dispose()
-    Path(db).chmod(0o444)
+def test_a_read_only_database_is_named(file: str) -> None:
+    open_writer(file).dispose()
+    Path(file).chmod(0o444)
     with pytest.raises(SweeperError, match="read-only"):
-        open_writer(db)
+        open_writer(file)
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""A database that is locked, full, or loses its power: results wait, and none is lost."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import threading
+import time
+from multiprocessing.process import BaseProcess
+
+import pytest
+
+from tests.faults.conftest import PATIENCE, Sweep, Whole, ended
+
+pytestmark = pytest.mark.faults
+
+BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.writer.DRAIN_SECONDS": 0.2}
+
+
+def wait_for_a_finished_run(sweep: Sweep, process: BaseProcess) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not sweep.finished():
+        assert process.is_alive() and time.monotonic() < deadline, sweep.output
+        time.sleep(0.01)
+
+
+def test_a_locked_database_delays_results_and_loses_none(sweep: Sweep, assert_whole: Whole) -> None:
+    sweep.grid.write_text(sweep.grid.read_text())
+    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 30.0})
+    wait_for_a_finished_run(sweep, process)
+    lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    acknowledged = {key for (key,) in lock.execute("SELECT key FROM runs JOIN scores ON id=run_id")}
+    wait_for_a_spool(sweep, process)
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert ended(process) == 0, sweep.output
+    assert "the database cannot be written (database is locked); results wait in" in sweep.output
+    assert "the database can be written again" in sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+def wait_for_a_spool(sweep: Sweep, process: BaseProcess) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not list(sweep.directory.glob("*.spool*")):
+        assert process.is_alive() and time.monotonic() < deadline, sweep.output
+        time.sleep(0.01)
+
+
+def test_results_that_were_never_drained_are_stored_by_the_next_launch(
+    sweep: Sweep, assert_whole: Whole
+) -> None:
+    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 0.2})
+    wait_for_a_finished_run(sweep, process)
+    lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    unlock = threading.Timer(3.0, lambda: None)
+    unlock.start()
+    wait_for_a_spool(sweep, process)
+    unlock.join()
+    process.kill()
+    ended(process)
+    lock.close()
+    assert list(sweep.directory.glob("*.spool*"))
+    acknowledged = sweep.finished()
+    assert sweep.launch() == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+def limit_file_size(size: int) -> None:
+    """Writes beyond `size` bytes of any file fail from now on, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("room", [4_096, 150_000])
+def test_a_full_disk_stops_no_run_and_a_later_launch_stores_all(
+    sweep: Sweep, assert_whole: Whole, room: int
+) -> None:
+    """From the first pack on no file may grow beyond `room`: database, spool or checkpoint."""
+    code = sweep.launch(**BRIEF, **{"sweeper.driver.interruptible": full_disk(room)})
+    assert code == 2, sweep.output
+    assert "the database cannot be written" in sweep.output
+    acknowledged = sweep.finished()
+    assert sweep.launch() == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+class full_disk:
+    """In the place of `interruptible`, which opens the part of a launch that trains."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def __call__(self) -> full_disk:
+        return self
+
+    def __enter__(self) -> None:
+        limit_file_size(self.room)
+
+    def __exit__(self, *_: object) -> None:
+        return

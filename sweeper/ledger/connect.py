@@ -22,6 +22,8 @@ from sweeper.ledger.view import create_results_view
 
 # How long a transaction waits for a locked database; after that, results are spooled.
 BUSY_SECONDS = float(os.environ.get("SWEEPER_BUSY_SECONDS", "5"))
+# FULL: in a WAL, NORMAL would lose acknowledged results when the power fails.
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
 def database_url(db: str) -> str:
@@ -124,12 +126,7 @@ def _pragmas(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in (
-            f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
+        for pragma in (f"busy_timeout = {int(BUSY_SECONDS * 1000)}", *PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

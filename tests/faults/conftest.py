@@ -85,7 +85,8 @@ class Sweep:
             "SWEEPER_FAULT_LOG": str(self.faults),
         }
         command = ["launch", "--grid", str(self.grid), "--preset", "smoke", "--db", self.db]
-        command += ["--storage", str(self.storage), "--device", "cpu", *arguments]
+        command += ["--storage", str(self.storage), "--device", "cpu", "--pack", "4"]
+        command += arguments
         settings = {"sweeper.driver.CHECKPOINT_SECONDS": 0.0, **settings}
         from tests.faults.drive import drive
 

@@ -25,7 +25,6 @@ def wait_for_a_finished_run(sweep: Sweep, process: BaseProcess) -> None:
 
 
 def test_a_locked_database_delays_results_and_loses_none(sweep: Sweep, assert_whole: Whole) -> None:
-    sweep.grid.write_text(sweep.grid.read_text())
     process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 30.0})
     wait_for_a_finished_run(sweep, process)
     lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)

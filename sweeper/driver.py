@@ -75,18 +75,25 @@ class Interrupt:
         self.signum = signum
         self._event.set()
 
+    def catch(self) -> dict[int, Any]:
+        """Takes SIGINT and SIGTERM; returns who had them before."""
+        return {s: signal.signal(s, self) for s in (signal.SIGINT, signal.SIGTERM)}
+
     def __bool__(self) -> bool:
         return self._event.is_set()
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Catches SIGINT and SIGTERM for the time of a sweep (in the main thread only)."""
+    """Catches SIGINT and SIGTERM for the time of a sweep (in the main thread only).
+
+    Ray takes SIGTERM for itself when it starts, and would abort: `catch` again after that.
+    """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = interrupt.catch()
     try:
         yield interrupt
     finally:
@@ -117,7 +124,11 @@ def execute(
     with interruptible() as interrupt, _cluster(resources.address) as slots:
         from sweeper.dispatch import Dispatcher  # late: brings ray.tune
 
+        if threading.current_thread() is threading.main_thread():
+            interrupt.catch()
         device = choose_device(resources.device, slots.gpus)
+        # As many workers may start at once as can run; Tune's own bound is one.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.of(device))
         packs = make_packs(
             missing, slots.of(device), resources.pack_size, _apart(missing, ledger, checkpoints)
         )

@@ -129,7 +129,8 @@ class SweepState:
         total = sum(self._cost.values()) or 1.0
         done = sum(self._cost.get(key, 0.0) for key in self._done)
         for pack in self._packs.values():
-            work = sum(self._cost.get(key, 0.0) for key in pack["runs"])
+            open_runs = (key for key in pack["runs"] if key not in self._done)
+            work = sum(self._cost.get(key, 0.0) for key in open_runs)
             done += work * pack.get("share", 0.0)
         return float(min(1.0, done / total))
 

@@ -92,8 +92,23 @@ def test_a_lost_pack_is_shown_as_failed() -> None:
     cells, runs = cells_and_runs("smoke")
     state = SweepState(cells, runs)
     state({"event": "started", "pack": "p", "runs": [runs[0].key]})
-    state({"event": "lost", "pack": "p"})
+    state({"event": "lost", "pack": "p", "runs": [runs[0].key], "state": "failed"})
     assert "1 failed" in state.line
+
+
+def test_the_share_never_falls_when_a_pack_ends_after_its_results() -> None:
+    cells, runs = cells_and_runs("smoke")
+    state, shares = SweepState(cells, runs), []
+    for event in (
+        {"event": "started", "runs": [runs[0].key]},
+        {"event": "progress", "stage": "epoch", "done": 2, "total": 2, "share": 0.8},
+        {"event": "results", "results": results(runs[:1])},
+        {"event": "ended"},
+    ):
+        state({**event, "pack": "p"})
+        shares.append(state.share)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(cost(runs[0]) / sum(map(cost, runs)))
 
 
 def test_a_log_gets_plain_lines_and_no_control_codes() -> None:

@@ -1,0 +1,115 @@
+"""Two drivers, a driver that froze and came back, and clocks that jump."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from multiprocessing.process import BaseProcess
+
+import pytest
+
+from tests.faults.conftest import Sweep, Whole, counts, ended
+from tests.faults.test_database import wait_for_a_finished_run
+
+pytestmark = pytest.mark.faults
+
+SHORT = {"sweeper.ledger.lease.LEASE_SECONDS": 0.6}
+HOUR = 3600
+
+
+def test_a_second_driver_leaves_in_two_seconds_and_names_the_first(
+    sweep: Sweep, assert_whole: Whole
+) -> None:
+    first = sweep.start()
+    wait_for_a_finished_run(sweep, first)
+    freeze(sweep, first)
+    acknowledged, started = sweep.finished(), time.monotonic()
+    assert sweep.launch() == 3
+    assert time.monotonic() - started < 2
+    assert f"another driver holds sweep 'toy-smoke': host {os.uname().nodename}" in sweep.output
+    assert f"process {first.pid}, since 20" in sweep.output
+    os.kill(first.pid or 0, signal.SIGCONT)
+    assert ended(first) == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+def test_a_frozen_driver_is_replaced_and_can_write_nothing_when_it_thaws(
+    sweep: Sweep, assert_whole: Whole
+) -> None:
+    zombie = sweep.start(**SHORT)
+    wait_for_a_finished_run(sweep, zombie)
+    freeze(sweep, zombie)
+    acknowledged = sweep.finished()
+    time.sleep(1.0)
+    assert sweep.launch(**SHORT) == 0, sweep.output
+    before = sweep.query("SELECT * FROM attempts") + sweep.query("SELECT * FROM leases")
+    os.kill(zombie.pid or 0, signal.SIGCONT)
+    assert ended(zombie) == 3
+    assert "another driver has taken this sweep over" in sweep.output
+    assert sweep.query("SELECT * FROM attempts") + sweep.query("SELECT * FROM leases") == before
+    assert sweep.query("SELECT detail FROM events WHERE kind = 'taken-over'")
+    assert_whole(sweep, acknowledged)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_clock_that_jumps_an_hour_takes_no_sweep_from_a_living_driver(
+    sweep: Sweep, assert_whole: Whole, jump: int
+) -> None:
+    """The second driver sees the database's clock an hour off; the first lives, and keeps it."""
+    first = sweep.start()
+    wait_for_a_finished_run(sweep, first)
+    acknowledged = sweep.finished()
+    assert sweep.launch(**jumped(jump)) == 3, sweep.output
+    assert ended(first) == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_dead_driver_is_replaced_at_once_whatever_the_clock_says(
+    sweep: Sweep, assert_whole: Whole, jump: int
+) -> None:
+    first = sweep.start()
+    wait_for_a_finished_run(sweep, first)
+    first.kill()
+    ended(first)
+    acknowledged = sweep.finished()
+    assert sweep.launch(**jumped(jump)) == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+def freeze(sweep: Sweep, process: BaseProcess) -> None:
+    """Stops a driver between two transactions."""
+    while True:
+        os.kill(process.pid or 0, signal.SIGSTOP)
+        probe = sqlite3.connect(sweep.db, timeout=0.05, isolation_level=None)
+        try:
+            probe.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:  # in the middle of one: let it end
+            os.kill(process.pid or 0, signal.SIGCONT)
+        finally:
+            probe.close()
+
+
+def jumped(seconds: int) -> dict[str, object]:
+    clock = f"((julianday('now') - 2440587.5) * 86400.0 + {seconds})"
+    return {"sweeper.ledger.clock.SQL": {"sqlite": clock}}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_in_order_and_the_sweep_resumes(
+    sweep: Sweep, assert_whole: Whole, number: int, code: int
+) -> None:
+    process = sweep.start()
+    wait_for_a_finished_run(sweep, process)
+    os.kill(process.pid or 0, number)
+    left = ended(process)
+    counts["injected"] += left != code
+    assert left == code, sweep.output
+    assert "go on with: sweeper resume toy-smoke" in sweep.output
+    acknowledged = sweep.finished()
+    assert not sweep.query("SELECT 1 FROM attempts WHERE state = 'running'")
+    assert sweep.launch() == 0, sweep.output
+    assert_whole(sweep, acknowledged)

@@ -1,0 +1,99 @@
+"""Databases of every released schema open, and upgrade in place with a backup beside them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from sweeper.errors import SweeperError
+from sweeper.ledger import connect, read, upgrade
+from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger.schema import SCHEMA_VERSION, Base
+
+RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql"))
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("scores", sa.Column("later", sa.Float()))
+"""
+
+
+def restored(release: Path, file: str) -> None:
+    """The database that a released version has written, from its dump."""
+    connection = sqlite3.connect(file)
+    connection.executescript(release.read_text())
+    connection.close()
+
+
+def test_every_released_schema_is_stored() -> None:
+    assert RELEASED[-1].stem == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("release", RELEASED, ids=lambda path: path.stem)
+def test_a_released_database_opens_with_all_that_it_holds(file: str, release: Path) -> None:
+    restored(release, file)
+    open_writer(file).dispose()
+    engine = open_reader(file)
+    with engine.connect() as connection:
+        version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        for table in Base.metadata.sorted_tables:
+            connection.execute(table.select()).fetchall()
+    table = read.results(engine, "a")
+    assert version == SCHEMA_VERSION
+    assert table["state"].to_list() == ["finished", "failed", "diverged", "pending"]
+    assert table["pitch_overall"].to_list()[0] == 0.5
+    engine.dispose()
+
+
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose schema is one migration ahead of the stored databases."""
+    ahead = tmp_path / "migrations"
+    shutil.copytree(upgrade.MIGRATIONS, ahead)
+    (ahead / "versions" / "0002_later.py").write_text(NEXT)
+    monkeypatch.setattr(upgrade, "MIGRATIONS", ahead)
+    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0002")
+
+
+@pytest.mark.usefixtures("next_release")
+def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None:
+    restored(RELEASED[0], file)
+    with pytest.raises(SweeperError, match="older schema 0001; `sweeper resume` upgrades it"):
+        open_reader(file)
+    open_writer(file).dispose()
+    engine = open_reader(file)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT COUNT(later) FROM scores")) == 0
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0002"
+    assert read.results(engine, "a")["state"].to_list()[0] == "finished"
+    engine.dispose()
+    backup = sqlite3.connect(f"{file}.backup-0001")
+    assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert backup.execute("SELECT COUNT(*) FROM scores").fetchall() == [(1,)]
+    backup.close()
+
+
+@pytest.mark.usefixtures("next_release")
+def test_a_migration_that_fails_leaves_the_database_as_it_was(file: str) -> None:
+    restored(RELEASED[0], file)
+    broken = upgrade.MIGRATIONS / "versions" / "0002_later.py"
+    broken.write_text(NEXT + "    raise RuntimeError('half way')\n")
+    with pytest.raises(RuntimeError, match="half way"):
+        open_writer(file)
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert connection.execute("SELECT COUNT(*) FROM results").fetchall() == [(4,)]
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(scores)")]
+    assert "later" not in columns
+    connection.close()

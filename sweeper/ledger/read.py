@@ -131,8 +131,9 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, params={"sweep": sweep})
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    settled = frame["run_key"].map(states(engine)).fillna(frame["state"])
-    frame["state"] = settled.astype(frame["state"].dtype)
+    known = states(engine)
+    rows = zip(frame["run_key"], frame["state"], strict=True)
+    frame["state"] = [known.get(key, state) for key, state in rows]
     return frame
 
 

@@ -8,6 +8,7 @@ messages on a queue; one writer thread turns them into transactions.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -43,6 +44,7 @@ GRACE_SECONDS = 8.0
 _TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -253,6 +255,7 @@ def _fit(dispatcher: Dispatcher, writer: Writer, stop: Stop, options: dict[str, 
         train_pack_trial({**config, **options})
 
     share = {"cpu": 1, "gpu": GPU_SHARE} if options["device"] == "cuda" else {"cpu": 1}
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is told by the ledger
     scratch = Path(tempfile.mkdtemp(prefix="sweeper-tune-"))
     try:
         tuner = tune.Tuner(

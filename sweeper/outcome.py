@@ -33,7 +33,7 @@ def classify(error: BaseException) -> str:
 
 def classify_loss(error: BaseException | None) -> str:
     """The failure class of a trial that ended with an error of Ray's, not of the run's code."""
-    name = type(error).__name__
+    name = "lost" if error is None else type(error).__name__
     if name == "OutOfMemoryError":
         return OUT_OF_MEMORY  # Ray's memory monitor killed the worker
     return UNCONFIRMED if name.startswith("RayTaskError") else INFRASTRUCTURE

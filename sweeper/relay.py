@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.stopper import Stopper
 
@@ -34,19 +35,28 @@ class Relay(Callback):  # type: ignore[misc]
         self._writer.put({"event": "ended", "pack": trial.config["pack"]})
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        error = trial.get_error()
+        error = _error_of(trial)
         self._writer.put(
             {
                 "event": "lost",
                 "pack": trial.config["pack"],
                 "kind": classify_loss(error),
                 "cause": f"{type(error).__name__}: the worker died or raised",
-                "traceback": str(error),
+                "traceback": None if error is None else str(error),
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; a queue and a database do not belong there
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """What ended the trial, as Tune has just pickled it; None when that cannot be read."""
+    try:
+        with open(trial.pickled_error_file, "rb") as file:
+            return cloudpickle.load(file)  # type: ignore[no-any-return]
+    except Exception:  # nothing may be raised in Tune's loop
+        return None
 
 
 class StopWhenAsked(Stopper):  # type: ignore[misc]

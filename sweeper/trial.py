@@ -36,6 +36,7 @@ from sweeper.outcome import classify
 from sweeper.recover import leave_result
 from sweeper.storage import Storage
 
+PROGRESS_SECONDS = 0.25
 TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
 
 Message = dict[str, Any]
@@ -146,10 +147,15 @@ def _train(
     assert config.model is not None and config.training is not None
     epochs = config.training.epochs
 
+    told = 0.0
+
     def on_epoch(trainer: PackTrainer) -> None:
-        done = {"done": trainer.epoch, "total": epochs}
-        share = TRAINING_SHARE * trainer.epoch / epochs
-        send({"event": "progress", "stage": "epoch", **done, "share": share})
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_SECONDS:  # a message costs Tune milliseconds
+            told = time.monotonic()
+            done = {"done": trainer.epoch, "total": epochs}
+            share = TRAINING_SHARE * trainer.epoch / epochs
+            send({"event": "progress", "stage": "epoch", **done, "share": share})
         fault.point("epoch", *(run.key for run in runs))
         if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
             raise StopAskedError

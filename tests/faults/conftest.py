@@ -61,6 +61,7 @@ class Sweep:
     storage: Path = field(init=False)
 
     def __post_init__(self) -> None:
+        self.directory.mkdir(exist_ok=True)
         self.storage = self.directory / "storage"
         self.grid = toy.grid_file(self.directory, self.epochs)
 

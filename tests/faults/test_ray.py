@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from tests.faults import toy
@@ -19,11 +18,12 @@ from tests.faults.conftest import PATIENCE, Sweep, Whole, counts
 
 pytestmark = pytest.mark.faults
 
+RAY_PATIENCE = 2.5 * PATIENCE
 STOP_SECONDS = 20.0
 COST_SECONDS = 0.2  # of orchestration, for each trivial run
 
 
-def start(sweep: Sweep, **environment: str) -> subprocess.Popen[bytes]:
+def start(sweep: Sweep, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     """`sweeper launch` as a user types it."""
     command = [sys.executable, "-m", "sweeper.cli", "launch", "--grid", str(sweep.grid)]
     command += ["--preset", "smoke", "--db", sweep.db, "--storage", str(sweep.storage)]
@@ -31,7 +31,7 @@ def start(sweep: Sweep, **environment: str) -> subprocess.Popen[bytes]:
     own = {"SWEEPER_CHECKPOINT_SECONDS": "0", "SWEEPER_FAULT_LOG": str(sweep.faults)}
     with (sweep.directory / "log").open("ab") as log:
         return subprocess.Popen(
-            [*command, *options],
+            [*command, *options, *arguments],
             env={**os.environ, **own, **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -41,14 +41,15 @@ def start(sweep: Sweep, **environment: str) -> subprocess.Popen[bytes]:
 
 def left(process: subprocess.Popen[bytes], sweep: Sweep) -> int:
     try:
-        return process.wait(PATIENCE)
+        return process.wait(RAY_PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         pytest.fail(f"the driver hangs: {sweep.output}")
 
 
 def wait_until(sweep: Sweep, process: subprocess.Popen[bytes], what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RAY_PATIENCE
     while not what():
         assert process.poll() is None and time.monotonic() < deadline, sweep.output
         time.sleep(0.02)
@@ -78,7 +79,8 @@ def test_a_signal_stops_in_time_with_packs_checkpointed(
     assert time.monotonic() - sent < STOP_SECONDS
     assert "go on with: sweeper resume toy-smoke" in sweep.output
     assert in_training(sweep)
-    assert {state for (state,) in sweep.query("SELECT state FROM attempts")} == {"interrupted"}
+    states = {state for (state,) in sweep.query("SELECT state FROM attempts")}
+    assert "interrupted" in states and states <= {"interrupted", "finished"}
     counts["injected"] += 1
 
 
@@ -87,12 +89,12 @@ def test_a_second_signal_stops_at_once(sweep: Sweep) -> None:
     training = "SELECT 1 FROM attempts WHERE device = 'cpu'"
     wait_until(sweep, process, lambda: bool(Path(sweep.db).exists() and sweep.query(training)))
     os.kill(process.pid, signal.SIGINT)
-    time.sleep(0.05)
+    time.sleep(0.5)  # signals that come together are one
     sent = time.monotonic()
     os.kill(process.pid, signal.SIGINT)
     assert left(process, sweep) == 130, sweep.output
     assert time.monotonic() - sent < 2
-    assert set(sweep.table()["state"]) <= {"interrupted", "pending"}
+    assert set(sweep.table()["state"]) <= {"interrupted", "pending", "finished"}
     counts["injected"] += 1
 
 
@@ -134,7 +136,3 @@ def test_orchestration_costs_a_fifth_of_a_second_a_run(sweep: Sweep) -> None:
     runs = sweep.query("SELECT COUNT(*) FROM runs")[0][0]
     print(f"{runs} runs in {match[1]} s, of which {trained:.1f} s were training")
     assert len(sweep.table()) == 57
-
-
-def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import threading
@@ -16,6 +17,9 @@ pytestmark = pytest.mark.faults
 
 BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.writer.DRAIN_SECONDS": 0.2}
 
+# A minute in the nightly run, a moment in every other.
+LOCKED_SECONDS = float(os.environ.get("SWEEPER_TEST_LOCKED_SECONDS", "0.5"))
+
 
 def wait_for_a_finished_run(sweep: Sweep, process: BaseProcess) -> None:
     deadline = time.monotonic() + PATIENCE
@@ -25,12 +29,13 @@ def wait_for_a_finished_run(sweep: Sweep, process: BaseProcess) -> None:
 
 
 def test_a_locked_database_delays_results_and_loses_none(sweep: Sweep, assert_whole: Whole) -> None:
-    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 30.0})
+    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 30.0 + LOCKED_SECONDS})
     wait_for_a_finished_run(sweep, process)
     lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
     acknowledged = {key for (key,) in lock.execute("SELECT key FROM runs JOIN scores ON id=run_id")}
     wait_for_a_spool(sweep, process)
+    time.sleep(LOCKED_SECONDS)
     lock.execute("ROLLBACK")
     lock.close()
     assert ended(process) == 0, sweep.output

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from models.adamw import FlatAdamW
 from models.disentangle import PackedObjectives, Part
+from models.graph import StepGraph, graph_length
 from models.multiview import Layout, ModelSpec, Shape, initial_vector, weights_of
 from models.packed import CHUNK, PackedModel, spans_of
 from models.progress import Progress
 from models.runs import LOSSES, Clips, PackRun, RunResult, RunState, TrainingSpec
+from models.step import PackStep
 from models.streams import Streams, stream_key
 from models.validation import Losses, Validation
 
@@ -35,19 +37,18 @@ def train_pack(
     dtype: torch.dtype = torch.float32,
     states: Mapping[str, RunState] | None = None,
     on_epoch: Callable[[PackTrainer], bool | None] | None = None,
-    on_step: Callable[[], None] | None = None,
 ) -> list[RunResult]:
     """Train runs of equal architecture together; results in the order of `runs`.
 
     `states` (by run key) resumes runs, all of them from the same epoch. `on_epoch` is called
-    with the trainer after each epoch and stops the training by returning True; `on_step` is
-    called after each step. Either may raise. ValueError for runs that cannot share a pack.
+    with the trainer after each epoch and stops the training by returning True; it may raise.
+    ValueError for runs that cannot share a pack.
     """
     trainer = PackTrainer(
         runs, train, valid, model, training, device=device, dtype=dtype, states=states
     )
     while not trainer.done:
-        trainer.train_epoch(on_step)
+        trainer.train_epoch()
         if on_epoch is not None and on_epoch(trainer):
             break
     return trainer.results()
@@ -83,6 +84,7 @@ class PackTrainer:
         self._set_up_weights()
         self._set_up_objectives()
         self._set_up_progress(states or {})
+        self._set_up_step()
 
     @property
     def epoch(self) -> int:
@@ -99,18 +101,15 @@ class PackTrainer:
         last = self._progress.losses[-1, :, self._places[key]]
         return dict(zip(LOSSES, last.tolist(), strict=True))
 
-    def train_epoch(self, on_step: Callable[[], None] | None = None) -> None:
+    def train_epoch(self) -> None:
         """One epoch of every run, its validation, and the best weights."""
-        index = self._streams.epoch(self.epoch, self._latents.device)
-        history = self._latents.new_empty(self._streams.steps, 2, len(self.runs))
         with torch.no_grad():
-            for step, losses in enumerate(history):
-                self._step(index[:, step], losses)
-                if on_step is not None:
-                    on_step()
-            validated = self._validate()
-        improved = self._progress.close_epoch(_host(history), _host(validated))
-        self._keep_best(improved)
+            self._step.begin(self._streams.epoch(self.epoch))
+            for _ in range(self._streams.steps // self._length):
+                self._steps()
+            losses = torch.cat((self._step.losses, self._validate()[None]))  # (steps + 1, 2, K)
+        known = losses.double().cpu().numpy()  # the epoch's one wait for the device
+        self._keep_best(self._progress.close_epoch(known[:-1], known[-1]))
 
     def state(self, key: str) -> RunState:
         """A copy of all that the run needs to go on after this epoch, on the CPU."""
@@ -157,16 +156,6 @@ class PackTrainer:
             return "diverged"
         return "finished" if self.epoch >= self._training.epochs else "interrupted"
 
-    def _step(self, index: Tensor, losses: Tensor) -> None:
-        """One step of every run: clips `index` (streams, 2·B), losses out (2, K)."""
-        for own, x in zip(index, self._x, strict=True):
-            x.copy_(self._latents[own].transpose(0, 1))  # (T, 2·B, D)
-        self._model.encode()
-        self._objectives(self._z, self._dz, losses[1])
-        self._model.backward(self._rec_weights)
-        self._model.rec_losses(losses[0])
-        self._optimizer.step()
-
     def _validate(self) -> Tensor:
         """L_rec and L_dis (2, K) of every run over its validation pairs."""
         losses = [self._validation_losses(place) for place in range(len(self.runs))]
@@ -179,10 +168,11 @@ class PackTrainer:
         return validation.losses(weights, run.parts, run.decoded)
 
     def _keep_best(self, places: Sequence[int]) -> None:
+        """Copy the weights of the runs at `places`, which ascend."""
         index = torch.tensor(places, dtype=torch.long, device=self._best.device)
         current = self._layout.views(self._model.weights)
         for name, best in self._layout.views(self._best).items():
-            own = index[index < len(best)]
+            own = index[: sum(place < len(best) for place in places)]
             best[own] = current[name][own]
 
     def _make_validations(self, valid: Clips) -> list[Validation]:
@@ -196,11 +186,9 @@ class PackTrainer:
         decoded = sum(run.decoded for run in self.runs)
         self._layout = Layout(self.shape, len(self.runs), decoded)
         spans = spans_of(self._streams.of_run, decoded, CHUNK.get(self._latents.device.type))
-        tokens, features = self._latents.shape[1:]
-        rows = tokens * 2 * self._training.batch_pairs
+        rows = self._latents.shape[1] * 2 * self._training.batch_pairs
         relu = self._spec.latent_activation == "relu"
         self._model = PackedModel(self._layout, spans, rows, relu, self._latents)
-        self._x = self._model.x.view(-1, tokens, rows // tokens, features)
         for place, run in enumerate(self.runs):
             first = initial_vector(self.shape, run.decoded, run.seed)
             self._layout.put(self._model.weights, place, first)
@@ -216,9 +204,6 @@ class PackTrainer:
         weights = self._latents.new_tensor([run.dis_weight for run in self.runs])
         parts = [run.parts for run in self.runs]
         self._objectives = PackedObjectives(parts, weights, self._spec.pool)
-        tokens = self._latents.shape[1]
-        sizes = (len(self.runs), self.shape.subspaces, self.shape.latent, tokens, 2, -1)
-        self._z, self._dz = self._model.z.view(sizes), self._model.dz.view(sizes)
 
     def _set_up_progress(self, states: Mapping[str, RunState]) -> None:
         own = [states.get(run.key) for run in self.runs]
@@ -233,7 +218,19 @@ class PackTrainer:
         ]
         self._progress = Progress(self.runs, gammas, self._training.divergence_limit)
         self._load([state for state in own if state is not None])
-        self._rec_weights = self._latents.new_tensor(self._progress.rec_weights)
+
+    def _set_up_step(self) -> None:
+        self._step = PackStep(
+            self._latents,
+            self._streams.steps,
+            self.shape,
+            self._model,
+            self._objectives,
+            self._optimizer,
+            self._latents.new_tensor(self._progress.rec_weights),
+        )
+        self._length = graph_length(self._streams.steps)
+        self._steps = StepGraph(self._step, self._length, self._latents.device)
 
     def _load(self, states: Sequence[RunState]) -> None:
         """Take over the states of all runs, or of none."""
@@ -281,7 +278,3 @@ def _check(runs: Sequence[PackRun]) -> None:
         raise ValueError("a pack needs at least one run, and a key of its own for each")
     if len({run.kind == "multiview" for run in runs}) > 1:
         raise ValueError("multi-view and contrastive runs differ in shape; pack them apart")
-
-
-def _host(losses: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return losses.double().cpu().numpy()

@@ -141,12 +141,15 @@ class _Chunk:
     ) -> None:
         count = len(z)
         self.runs = runs
-        self._x = x.expand(count, *x.shape)
-        self._x_columns = x_columns.expand(count, *x_columns.shape)
+        self._x, self._x_columns = x, x_columns
         self._hidden, self._z, self._dz, self._distance = hidden, z, dz, distance
         self._dhidden, self._wide = scratch["dhidden"], scratch["wide"]
         self._dwide, self._error = scratch["dwide"], scratch["error"]
         self._decoded, self._latent_relu = decoded, latent_relu
+
+        def in_one(block: Tensor) -> Tensor:
+            """(c, n, m) as one matrix of c·n rows: all runs of a chunk share its right factor."""
+            return block.view(-1, block.shape[-1])
 
         def by_subspace(block: Tensor) -> Tensor:
             """(c, S·n, R) or (c, S, n, m) as c·S matrices."""
@@ -154,7 +157,9 @@ class _Chunk:
 
         self._hidden_s, self._dhidden_s = by_subspace(hidden), by_subspace(self._dhidden)
         self._z_s, self._dz_s = by_subspace(z), by_subspace(dz)
-        self._w1, self._dw1 = layers["encoder1.weight"], gradients["encoder1.weight"]
+        self._hidden_1, self._dhidden_1 = in_one(hidden), in_one(self._dhidden)
+        self._w1 = in_one(layers["encoder1.weight"])
+        self._dw1 = in_one(gradients["encoder1.weight"])
         self._w2 = by_subspace(layers["encoder2.weight"])
         self._dw2 = by_subspace(gradients["encoder2.weight"])
         self._w3, self._dw3 = layers["decoder1.weight"], gradients["decoder1.weight"]
@@ -164,7 +169,7 @@ class _Chunk:
         self._db1, self._db2, self._db3, self._db4 = (gradients[name] for name in biases)
 
     def encode(self) -> None:
-        torch.bmm(self._w1, self._x_columns, out=self._hidden)  # (c, S·H, R)
+        torch.mm(self._w1, self._x_columns, out=self._hidden_1)  # (c·S·H, R)
         self._hidden.add_(self._b1).relu_()
         torch.bmm(self._w2, self._hidden_s, out=self._z_s)  # (c·S, L, R)
         self._z.add_(self._b2)
@@ -202,7 +207,7 @@ class _Chunk:
         torch.bmm(self._w2.mT, self._dz_s, out=self._dhidden_s)  # (c·S, H, R)
         _relu_backward(self._dhidden, self._hidden)
         torch.sum(self._dhidden, -1, out=self._db1)
-        torch.bmm(self._dhidden, self._x, out=self._dw1)  # (c, S·H, D)
+        torch.mm(self._dhidden_1, self._x, out=self._dw1)  # (c·S·H, D)
 
 
 def _relu_backward(gradient: Tensor, activation: Tensor) -> None:

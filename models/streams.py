@@ -40,10 +40,10 @@ class Streams:
         self._batch_pairs = batch_pairs
         self.steps = len(self._epoch(0, 0))
 
-    def epoch(self, epoch: int, device: torch.device) -> Tensor:
+    def epoch(self, epoch: int) -> Tensor:
         """Clips of every batch of an epoch (counted from 0): (streams, steps, 2·B), view-major."""
         own = [self._epoch(number, epoch) for number in range(len(self._leaders))]
-        return torch.from_numpy(np.stack(own)).flatten(2).to(device)
+        return torch.from_numpy(np.stack(own)).flatten(2)
 
     def validation(self, number: int) -> Indices:
         """The fixed validation batches (steps, 2, B) of a stream."""

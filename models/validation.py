@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,8 +14,9 @@ from models.disentangle import Part
 from models.multiview import ModelSpec, Shape, Weights, decode, encode, pool
 from models.pairs import Indices
 
-# Clips encoded at once: enough for full-speed products, few enough for the cache.
-BLOCK = 64
+# Clips encoded at once: enough for full-speed products, few enough for a CPU's cache.
+BLOCK = {"cpu": 64}
+LARGE_BLOCK = 1024  # elsewhere
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,20 @@ class Validation:
         self._latents, self._shape, self._spec = latents, shape, spec
         self._batches = torch.as_tensor(batches, device=latents.device)
         # How often each clip is a view, as its share in the mean over all elements.
-        uses = torch.bincount(self._batches.flatten(), minlength=len(latents))
-        self._shares = uses.to(latents.dtype) / (self._batches.numel() * latents[0].numel())
+        uses = np.bincount(batches.ravel(), minlength=len(latents))
+        shares = uses / (batches.size * latents[0].numel())
+        self._shares = torch.as_tensor(shares, dtype=latents.dtype, device=latents.device)
 
     def losses(self, weights: Weights, parts: Sequence[Part], decoded: bool) -> Losses:
         """L_rec where `decoded`, and the sum of the parts where there are any."""
         latents, errors = [], []
-        for x in torch.split(self._latents, BLOCK):
+        for x in torch.split(self._latents, BLOCK.get(self._latents.device.type, LARGE_BLOCK)):
             z = encode(weights, x, self._shape, self._spec)  # (S, n, T, L)
             if decoded:
                 errors.append((decode(weights, z) - x).square_().sum((1, 2)))
             if parts:
                 latents.append(pool(z, self._spec.pool))
-        nan = self._latents.new_tensor(float("nan"))
+        nan = self._latents.new_full((), math.nan)
         rec = torch.cat(errors) @ self._shares if decoded else nan
         dis = self._dis(torch.cat(latents, 1), parts) if parts else nan
         return Losses(rec, dis.mean(), dis.abs().mean())

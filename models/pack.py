@@ -19,6 +19,7 @@ from models.disentangle import PackedObjectives, Part
 from models.graph import StepGraph, graph_length
 from models.multiview import Layout, ModelSpec, Shape, initial_vector, weights_of
 from models.packed import CHUNK, PackedModel, spans_of
+from models.products import Products
 from models.progress import Progress
 from models.runs import LOSSES, Clips, PackRun, RunResult, RunState, TrainingSpec
 from models.step import PackStep
@@ -188,7 +189,8 @@ class PackTrainer:
         spans = spans_of(self._streams.of_run, decoded, CHUNK.get(self._latents.device.type))
         rows = self._latents.shape[1] * 2 * self._training.batch_pairs
         relu = self._spec.latent_activation == "relu"
-        self._model = PackedModel(self._layout, spans, rows, relu, self._latents)
+        products = Products(self._training.precision)
+        self._model = PackedModel(self._layout, spans, rows, relu, self._latents, products)
         for place, run in enumerate(self.runs):
             first = initial_vector(self.shape, run.decoded, run.seed)
             self._layout.put(self._model.weights, place, first)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from models.multiview import Layout, Weights
+from models.products import Products
 
 CHUNK = {"cpu": 4}  # runs that go through the layers together; elsewhere all that share a batch
 
@@ -51,7 +52,13 @@ class PackedModel:
     """The weights' buffers, the activations of one batch, and the chunks that fill them."""
 
     def __init__(
-        self, layout: Layout, spans: Sequence[Span], rows: int, latent_relu: bool, like: Tensor
+        self,
+        layout: Layout,
+        spans: Sequence[Span],
+        rows: int,
+        latent_relu: bool,
+        like: Tensor,
+        products: Products,
     ) -> None:
         """`like`: a tensor whose dtype and device the buffers take."""
         shape, runs = layout.shape, layout.runs
@@ -64,14 +71,15 @@ class PackedModel:
         self.z = like.new_empty(runs, shape.subspaces * shape.latent, rows)
         self.dz = torch.zeros_like(self.z)
         self._distance = like.new_zeros(runs)  # Euclidean, of reconstruction and input
-        self._latent_relu = latent_relu
+        self._latent_relu, self._products = latent_relu, products
         self._chunks = list(self._make_chunks(layout, spans))
 
     def encode(self) -> None:
         """Fill the latents z of the batch in x."""
         self._x_columns.copy_(self.x.mT)
-        for chunk in self._chunks:
-            chunk.encode()
+        with self._products.chosen():
+            for chunk in self._chunks:
+                chunk.encode()
 
     def backward(self, rec_weights: Tensor) -> None:
         """Reconstruct, and fill the gradient of rec_weights · L_rec + what dz already holds.
@@ -80,8 +88,9 @@ class PackedModel:
         """
         # d mean(e²) / de = 2 e / elements
         scales = rec_weights * (2 / self.x[0].numel())
-        for chunk in self._chunks:
-            chunk.backward(scales)
+        with self._products.chosen():
+            for chunk in self._chunks:
+                chunk.backward(scales)
 
     def rec_losses(self, out: Tensor) -> None:
         """L_rec (K,) of the last backward pass: mean over elements and both views."""
@@ -116,6 +125,7 @@ class PackedModel:
                 subspaces=shape.subspaces,
                 decoded=span.decoded,
                 latent_relu=self._latent_relu,
+                products=self._products,
             )
 
 
@@ -138,6 +148,7 @@ class _Chunk:
         subspaces: int,
         decoded: bool,
         latent_relu: bool,
+        products: Products,
     ) -> None:
         count = len(z)
         self.runs = runs
@@ -146,6 +157,7 @@ class _Chunk:
         self._dhidden, self._wide = scratch["dhidden"], scratch["wide"]
         self._dwide, self._error = scratch["dwide"], scratch["error"]
         self._decoded, self._latent_relu = decoded, latent_relu
+        self._write, self._add = products.write, products.add
 
         def in_one(block: Tensor) -> Tensor:
             """(c, n, m) as one matrix of c·n rows: all runs of a chunk share its right factor."""
@@ -169,9 +181,9 @@ class _Chunk:
         self._db1, self._db2, self._db3, self._db4 = (gradients[name] for name in biases)
 
     def encode(self) -> None:
-        torch.mm(self._w1, self._x_columns, out=self._hidden_1)  # (c·S·H, R)
+        self._write(self._w1, self._x_columns, self._hidden_1)  # (c·S·H, R)
         self._hidden.add_(self._b1).relu_()
-        torch.bmm(self._w2, self._hidden_s, out=self._z_s)  # (c·S, L, R)
+        self._write(self._w2, self._hidden_s, self._z_s)  # (c·S, L, R)
         self._z.add_(self._b2)
         if self._latent_relu:
             self._z.relu_()
@@ -184,30 +196,30 @@ class _Chunk:
         self._encoder_backward()
 
     def _reconstruct(self) -> None:
-        torch.bmm(self._w3, self._z, out=self._wide)  # (c, H, R)
+        self._write(self._w3, self._z, self._wide)  # (c, H, R)
         self._wide.add_(self._b3).relu_()
-        torch.bmm(self._w4, self._wide, out=self._error)  # (c, D, R)
+        self._write(self._w4, self._wide, self._error)  # (c, D, R)
         self._error.add_(self._b4).sub_(self._x_columns)
         torch.linalg.vector_norm(self._error, dim=(1, 2), out=self._distance)
 
     def _decoder_backward(self) -> None:
         torch.sum(self._error, -1, out=self._db4)
-        torch.bmm(self._error, self._wide.mT, out=self._dw4)  # (c, D, H)
-        torch.bmm(self._w4.mT, self._error, out=self._dwide)  # (c, H, R)
+        self._write(self._error, self._wide.mT, self._dw4)  # (c, D, H)
+        self._write(self._w4.mT, self._error, self._dwide)  # (c, H, R)
         _relu_backward(self._dwide, self._wide)
         torch.sum(self._dwide, -1, out=self._db3)
-        torch.bmm(self._dwide, self._z.mT, out=self._dw3)  # (c, H, S·L)
-        self._dz.baddbmm_(self._w3.mT, self._dwide)  # (c, S·L, R)
+        self._write(self._dwide, self._z.mT, self._dw3)  # (c, H, S·L)
+        self._add(self._w3.mT, self._dwide, self._dz)  # (c, S·L, R)
 
     def _encoder_backward(self) -> None:
         if self._latent_relu:
             _relu_backward(self._dz, self._z)
         torch.sum(self._dz, -1, out=self._db2)
-        torch.bmm(self._dz_s, self._hidden_s.mT, out=self._dw2)  # (c·S, L, H)
-        torch.bmm(self._w2.mT, self._dz_s, out=self._dhidden_s)  # (c·S, H, R)
+        self._write(self._dz_s, self._hidden_s.mT, self._dw2)  # (c·S, L, H)
+        self._write(self._w2.mT, self._dz_s, self._dhidden_s)  # (c·S, H, R)
         _relu_backward(self._dhidden, self._hidden)
         torch.sum(self._dhidden, -1, out=self._db1)
-        torch.mm(self._dhidden_1, self._x, out=self._dw1)  # (c·S·H, D)
+        self._write(self._dhidden_1, self._x, self._dw1)  # (c·S·H, D)
 
 
 def _relu_backward(gradient: Tensor, activation: Tensor) -> None:

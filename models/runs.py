@@ -113,6 +113,8 @@ class TrainingSpec:
     weight_decay: float = 1e-3
     # Total loss beyond which a run has diverged; healthy ones begin below 1e4 and fall.
     divergence_limit: float = 1e6
+    # Of the layers' products: ieee, tf32 (on CUDA) or bf16; all else is single precision.
+    precision: str = "ieee"
 
 
 @dataclass

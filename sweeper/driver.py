@@ -231,6 +231,7 @@ def _cluster(address: str | None) -> Iterator[Slots]:
             raise SweeperError(f"no Ray cluster at {address}: {error}") from None
     else:
         ray.init(
+            address="local",  # a cluster of our own, even where another one runs
             num_cpus=os.cpu_count(),
             include_dashboard=False,
             log_to_driver=False,

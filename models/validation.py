@@ -15,8 +15,8 @@ from models.multiview import ModelSpec, Shape, Weights, decode, encode, pool
 from models.pairs import Indices
 
 # Clips encoded at once: enough for full-speed products, few enough for a CPU's cache.
-BLOCK = {"cpu": 64}
-LARGE_BLOCK = 1024  # elsewhere
+CPU_BLOCK = 64
+GPU_BLOCK_TOKENS = 8192  # elsewhere, what few launches do well and memory holds
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Validation:
     def losses(self, weights: Weights, parts: Sequence[Part], decoded: bool) -> Losses:
         """L_rec where `decoded`, and the sum of the parts where there are any."""
         latents, errors = [], []
-        for x in torch.split(self._latents, BLOCK.get(self._latents.device.type, LARGE_BLOCK)):
+        for x in torch.split(self._latents, self._block):
             z = encode(weights, x, self._shape, self._spec)  # (S, n, T, L)
             if decoded:
                 errors.append((decode(weights, z) - x).square_().sum((1, 2)))
@@ -56,6 +56,12 @@ class Validation:
         rec = torch.cat(errors) @ self._shares if decoded else nan
         dis = self._dis(torch.cat(latents, 1), parts) if parts else nan
         return Losses(rec, dis.mean(), dis.abs().mean())
+
+    @property
+    def _block(self) -> int:
+        if self._latents.device.type == "cpu":
+            return CPU_BLOCK
+        return max(1, GPU_BLOCK_TOKENS // self._latents.shape[1])
 
     def _dis(self, z: Tensor, parts: Sequence[Part]) -> Tensor:
         """L_dis (steps,) of each batch, from one vector a clip (S, N, F)."""

@@ -1,0 +1,56 @@
+"""A sweep over a head and two more nodes, one of which is taken away while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.faults import toy
+from tests.faults.conftest import Sweep, counts
+from tests.faults.test_ray import left, start, wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.faults]
+
+EPOCHS = 1_500  # seconds of training: long enough to lose a node in
+
+
+@pytest.fixture
+def cluster(study: Path) -> Iterator[Any]:
+    """A head that trains nothing, and two nodes of one slot; they find the toy latents."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_sweep_outlives_the_loss_of_a_node(sweep: Sweep, cluster: Any) -> None:
+    sweep.grid = toy.grid_file(sweep.directory, epochs=EPOCHS)
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    process = start(sweep, "--address", cluster.address, SWEEPER_CHECKPOINT_SECONDS="0.3")
+    wait_until(sweep, process, lambda: busy(sweep) == 2)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    counts["injected"] += 1
+    assert left(process, sweep) == 0, sweep.output
+    causes = sweep.query("SELECT DISTINCT cause FROM attempts WHERE state = 'infrastructure'")
+    assert causes and all("the worker died" in cause for (cause,) in causes)
+    assert sweep.query("SELECT 1 FROM attempts WHERE from_epoch > 0")
+    table = sweep.table()
+    alone = Sweep(sweep.directory / "alone", sweep.processes, EPOCHS)
+    assert alone.launch(**{"sweeper.driver.CHECKPOINT_SECONDS": 3600.0}) == 0, alone.output
+    pd.testing.assert_frame_equal(table, alone.table(), check_exact=True)
+
+
+def busy(sweep: Sweep) -> int:
+    """Packs that train and have saved a checkpoint."""
+    if not Path(sweep.db).exists():
+        return 0
+    training = (
+        "SELECT COUNT(DISTINCT pack) FROM attempts WHERE state = 'running' AND device = 'cpu'"
+    )
+    saved = any(sweep.storage.rglob("checkpoints/*"))
+    return int(sweep.query(training)[0][0]) if saved else 0

@@ -244,6 +244,20 @@ def export(
 
 
 @app.command()
+def bench(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A rough look in half a minute, not a claim.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where the arms train.")] = Device.auto,
+) -> None:
+    """Measure the claims of speed here and now, beside the loops that a user would write."""
+    from sweeper.bench.show import run
+
+    run(quick=quick, as_json=as_json, device=device.value, console=_console())
+
+
+@app.command()
 def doctor(db: Db = "results.db") -> None:
     """Check versions, devices, cache and database, and say what would go wrong."""
     from sweeper.doctor import examine

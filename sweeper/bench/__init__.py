@@ -1,0 +1,1 @@
+"""`sweeper bench`: the claims of speed, measured here and now, side by side."""

@@ -1,0 +1,137 @@
+"""What every arm trains: the same runs, clips, first weights and batches.
+
+Letters: N clips, T tokens, D features of a token, B pairs of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.multiview import ModelSpec, Shape
+from models.pack import PackTrainer
+from models.pairs import batches, sampler_of, training_pairs
+from models.runs import Clips, PackRun, TrainingSpec
+from sweeper.config import LossConfig, RunConfig
+from sweeper.grid import load_grid, run_config
+from sweeper.plan import make_packs
+from sweeper.presets import Preset
+
+MODEL = ModelSpec()
+_FAMILIES, _PITCHES = 10, 88
+_NOISE = 0.5
+_TRAIN, _VALID = 1, 2  # seeds of the clips
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Runs and the sizes of their data. The default data are 8 frames × 128 bands."""
+
+    runs: tuple[PackRun, ...]
+    tokens: int = 8
+    features: int = 128
+    batch_pairs: int = 16
+    steps: int = 32  # of an epoch
+    lr: float = 1e-4
+    weight_decay: float = 1e-3
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def rows(self) -> int:
+        """Tokens of both views of a batch."""
+        return self.tokens * 2 * self.batch_pairs
+
+    @property
+    def shape(self) -> Shape:
+        return Shape.of(self.runs[0].kind, self.features, MODEL)
+
+    def clips(self) -> Clips:
+        """The training clips; the same for all problems of equal sizes."""
+        return synthetic_clips(self.steps * self.batch_pairs, self.tokens, self.features, _TRAIN)
+
+    def trainer(self) -> PackTrainer:
+        """Ours, from the first weights. It validates on one batch an epoch: opponents do not."""
+        valid = synthetic_clips(self.batch_pairs, self.tokens, self.features, _VALID)
+        training = TrainingSpec(
+            batch_pairs=self.batch_pairs, lr=self.lr, weight_decay=self.weight_decay
+        )
+        return PackTrainer(
+            self.runs,
+            self.clips(),
+            valid,
+            MODEL,
+            training,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    def latents(self) -> Tensor:
+        """Latents (N, T, D) of the training clips, as the arms take them."""
+        return self.clips().latents.to(self.device, self.dtype)
+
+    def batches(self, run: PackRun, epoch: int) -> Tensor:
+        """Clips (steps, 2, B) of an epoch of a run, counted from 0."""
+        clips = self.clips()
+        sampler = sampler_of(run.kind, clips.family, clips.pitch)
+        pairs = training_pairs(sampler, run.seed, epoch)
+        return torch.from_numpy(batches(pairs, self.batch_pairs))
+
+
+def synthetic_clips(count: int, tokens: int, features: int, seed: int) -> Clips:
+    """Standardised latents (count, tokens, features): a family's, a pitch's, and noise."""
+    generator = np.random.default_rng(seed)
+    # Few clips have few families, so that every clip has a partner.
+    family = np.arange(count) % max(1, min(_FAMILIES, count // 8))
+    pitch = generator.integers(0, _PITCHES, count)
+    world = np.random.default_rng(0)
+    families, pitches = world.normal(size=(2, _PITCHES, tokens, features))
+    latents = families[family] + pitches[pitch]
+    latents += _NOISE * generator.normal(size=latents.shape)
+    latents /= math.sqrt(2 + _NOISE**2)
+    return Clips(torch.from_numpy(latents.astype(np.float32)), family, pitch)
+
+
+def grid_runs(count: int) -> list[RunConfig]:
+    """Runs of the paper's grid that have both losses (0 < λ < 1): 36 a seed, γ = 1."""
+    study = Preset(loss=LossConfig(gamma="fixed:1"))
+    per_seed = [cell for cell in load_grid("full").cells(1) if cell.lam and cell.lam < 1]
+    seeds = math.ceil(count / len(per_seed))
+    cells = [cell for cell in load_grid("full").cells(seeds) if cell.lam and cell.lam < 1]
+    return [run_config(cell, study) for cell in cells[:count]]
+
+
+def auto_packs(count: int, slots: int) -> list[tuple[PackRun, ...]]:
+    """Runs of the grid, packed as `--pack auto` would for so many slots."""
+    return [tuple(map(pack_run, pack.runs)) for pack in make_packs(grid_runs(count), slots)]
+
+
+def pack_run(config: RunConfig) -> PackRun:
+    """The trainer's view of a run of the grid, named for a reader."""
+    assert config.loss is not None and config.lam is not None
+    return PackRun(
+        key=f"{config.principle} {config.objective} λ={config.lam:g} seed {config.seed}",
+        seed=config.seed,
+        principle=config.principle,
+        objective=config.objective,
+        lam=config.lam,
+        gamma=config.loss.gamma,
+    )
+
+
+def equal_runs(count: int) -> tuple[PackRun, ...]:
+    """Runs of equal cost, for comparing packs of different sizes: one objective, many λ."""
+    return tuple(
+        PackRun(
+            key=f"Cosine SIM+SEP, number {number}",
+            principle="Cosine",
+            objective="SIM+SEP",
+            lam=(number + 1) / (count + 1),
+            gamma="fixed:1",
+        )
+        for number in range(count)
+    )

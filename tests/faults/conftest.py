@@ -81,16 +81,20 @@ class Sweep:
 
     def start(self, fault: str = "", *arguments: str, **settings: Any) -> BaseProcess:
         """A launch in a process of its own. Every epoch is checkpointed."""
-        environment: Mapping[str, str] = {
-            "SWEEPER_FAULT": fault,
-            "SWEEPER_FAULT_LOG": str(self.faults),
-        }
         command = ["launch", "--grid", str(self.grid), "--preset", "smoke", "--db", self.db]
         command += ["--storage", str(self.storage), "--device", "cpu", "--pack", "4"]
         command += arguments
-        settings = {"sweeper.driver.CHECKPOINT_SECONDS": 0.0, **settings}
+        return self._process(command, fault, settings)
+
+    def sweeper(self, *arguments: str) -> int:
+        """Any command, to its end: its exit code."""
+        return ended(self._process(list(arguments), "", {}))
+
+    def _process(self, command: list[str], fault: str, settings: Mapping[str, Any]) -> BaseProcess:
         from tests.faults.drive import drive
 
+        environment = {"SWEEPER_FAULT": fault, "SWEEPER_FAULT_LOG": str(self.faults)}
+        settings = {"sweeper.driver.CHECKPOINT_SECONDS": 0.0, **settings}
         log = str(self.directory / "log")
         process: BaseProcess = self.processes.Process(
             target=drive, args=(command, log, environment), kwargs=settings

@@ -1,0 +1,74 @@
+"""A lost database, and a sweep on PostgreSQL: the same table every time."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sweeper.ledger import read
+from sweeper.ledger.connect import open_reader
+from tests.faults.conftest import Sweep, Whole, counts
+from tests.sweeper.ledger.conftest import new_database, server
+
+__all__ = ["server"]
+
+pytestmark = pytest.mark.faults
+
+
+def lose_the_database(sweep: Sweep) -> None:
+    for file in sweep.directory.glob("results.db*"):
+        file.unlink()
+    counts["injected"] += 1
+
+
+def test_a_lost_database_is_rebuilt_from_the_storage(
+    sweep: Sweep, undisturbed: pd.DataFrame
+) -> None:
+    assert sweep.launch() == 0, sweep.output
+    lose_the_database(sweep)
+    assert sweep.sweeper("recover", "--db", sweep.db, "--storage", str(sweep.storage)) == 0
+    pd.testing.assert_frame_equal(sweep.table(), undisturbed)
+
+
+def test_a_sweep_whose_database_was_lost_midway_goes_on_from_what_was_recovered(
+    sweep: Sweep, assert_whole: Whole
+) -> None:
+    assert sweep.launch("kill@record:after-commit#2") == -signal.SIGKILL
+    acknowledged = sweep.finished()
+    lose_the_database(sweep)
+    assert sweep.sweeper("recover", "--db", sweep.db, "--storage", str(sweep.storage)) == 0
+    assert acknowledged <= sweep.finished()
+    assert sweep.launch() == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+
+
+def test_recovery_finds_the_storage_of_a_database_by_its_path(
+    sweep: Sweep, undisturbed: pd.DataFrame
+) -> None:
+    command = ["launch", "--grid", str(sweep.grid), "--preset", "smoke", "--device", "cpu"]
+    assert sweep.sweeper(*command, "--db", sweep.db) == 0, sweep.output
+    lose_the_database(sweep)
+    assert sweep.sweeper("recover", "--db", sweep.db) == 0, sweep.output
+    pd.testing.assert_frame_equal(sweep.table(), undisturbed)
+
+
+def test_a_database_that_nobody_knows_cannot_be_recovered(sweep: Sweep) -> None:
+    assert sweep.sweeper("recover", "--db", sweep.db) == 1
+    assert "belongs to" in sweep.output and "name its --storage" in sweep.output
+    assert not Path(sweep.db).exists()
+
+
+def test_a_killed_sweep_on_postgresql_resumes_to_the_same_table(
+    sweep: Sweep, undisturbed: pd.DataFrame, server: str
+) -> None:
+    url = new_database(server)
+    assert sweep.launch("kill@record:after-commit#2", "--db", url) == -signal.SIGKILL
+    counts["injected"] += 1
+    assert sweep.launch("", "--db", url) == 0, sweep.output
+    engine = open_reader(url)
+    table = read.results(engine, "toy-smoke").set_index("label")
+    engine.dispose()
+    pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)

@@ -166,30 +166,27 @@ class GraphedLoop(TunedLoop):
         self._graph.replay()
 
     def _captured(self) -> Any:
-        """The graph of a step. Capture needs a warm-up on a side stream, taken back after."""
-        before = copy.deepcopy((self.module.state_dict(), self.optimizer.state_dict()))
+        """The graph of a step; capturing runs nothing."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(3):
-                self._step()
+            self._rehearse()
         torch.cuda.current_stream().wait_stream(stream)
-        self._restore(*before)
-        self.optimizer.zero_grad()  # so that the gradients come from the graph's own pool
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._step()
         return graph
 
-    def _restore(self, weights: dict[str, Any], optimizer: dict[str, Any]) -> None:
-        """First weights, and AdamW's state at zero where the warm-up made it."""
-        self.module.load_state_dict(weights)
-        if optimizer["state"]:
-            self.optimizer.load_state_dict(optimizer)
-            return
+    def _rehearse(self) -> None:
+        """A few steps that capture needs to have seen, taken back."""
+        before = copy.deepcopy(self.module.state_dict())
+        for _ in range(3):
+            self._step()
+        self.module.load_state_dict(before)
         for state in self.optimizer.state.values():
             for tensor in state.values():
                 tensor.zero_()
+        self.optimizer.zero_grad()  # so that the gradients come from the graph's own pool
 
 
 class StackedLoop:

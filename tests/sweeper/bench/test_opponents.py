@@ -10,7 +10,7 @@ import torch
 
 from models.multiview import weights_of
 from sweeper.bench.fidelity import flat
-from sweeper.bench.opponents import PlainLoop, StackedLoop, TunedLoop, initial_module
+from sweeper.bench.opponents import GraphedLoop, PlainLoop, StackedLoop, TunedLoop, initial_module
 from sweeper.bench.problem import auto_packs, equal_runs, grid_runs
 
 STEPS = 50
@@ -38,6 +38,17 @@ def test_a_loop_equals_the_pack_after_50_steps(make, problem, trained):
         untrained = flat(initial_module(problem, run), problem, lambda parameter: parameter)
         assert_same(trained.state(run.key).vector, vector)
         assert not torch.allclose(vector, untrained, rtol=1e-3)
+
+
+def test_what_a_graph_is_rehearsed_with_leaves_no_trace(problem):
+    run = problem.runs[0]
+    fresh, rehearsed = TunedLoop(problem, run), GraphedLoop(problem, run)
+    rehearsed._rehearse()
+    fresh.train(1)
+    rehearsed._index.copy_(fresh._index)
+    rehearsed._step()  # what the graph holds
+    for name, parameter in fresh.module.state_dict().items():
+        assert torch.equal(parameter, rehearsed.module.state_dict()[name])
 
 
 def test_vmap_equals_the_pack_after_50_steps(problem, trained):

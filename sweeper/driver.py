@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from sweeper.capacity import largest_pack
 from sweeper.checkpoint import Checkpoints
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
@@ -132,7 +133,11 @@ def execute(
         # As many workers may start at once as can run; Tune's own bound is one.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.of(device))
         packs = make_packs(
-            missing, slots.of(device), resources.pack_size, _apart(missing, ledger, checkpoints)
+            missing,
+            slots.of(device),
+            resources.pack_size,
+            _apart(missing, ledger, checkpoints),
+            largest_pack(device, missing, GPU_SHARE),
         )
         launch = uuid.uuid4().hex[:12]
         dispatcher = Dispatcher(launch, packs, references)

@@ -50,18 +50,19 @@ def make_packs(
     slots: int,
     size: int | None = None,
     apart: Mapping[str, Any] | None = None,
+    largest: int = LARGEST_CPU_PACK,
 ) -> list[Pack]:
     """Packs for `slots` workers: references first, then what waits for nothing, then the rest.
 
     Runs share a pack when they share data, architecture and training, and what `apart` says of
     their keys (epochs trained already, suspicions). `size` None means auto: as few packs as keep
-    every slot busy.
+    every slot busy, none of more than `largest` runs.
     """
     groups: dict[Any, list[RunConfig]] = {}
     for run in missing:
         groups.setdefault((_group(run), (apart or {}).get(run.key)), []).append(run)
     ordered = sorted(groups.items(), key=lambda item: _urgency(item[1][0]))
-    return [pack for _, runs in ordered for pack in _split(runs, slots, size)]
+    return [pack for _, runs in ordered for pack in _split(runs, slots, size, largest)]
 
 
 def _group(run: RunConfig) -> tuple[Any, ...]:
@@ -76,14 +77,14 @@ def _urgency(run: RunConfig) -> int:
     return 1 if reference_of(run) is None else 2
 
 
-def _split(runs: list[RunConfig], slots: int, size: int | None) -> list[Pack]:
-    packs = math.ceil(len(runs) / size) if size else _auto_packs(len(runs), slots)
+def _split(runs: list[RunConfig], slots: int, size: int | None, largest: int) -> list[Pack]:
+    packs = math.ceil(len(runs) / size) if size else _auto_packs(len(runs), slots, largest)
     # Dealt like cards, so that every pack has its share of the dear objectives.
     return [make_pack(runs[i::packs]) for i in range(packs)]
 
 
-def _auto_packs(runs: int, slots: int) -> int:
-    rounds = math.ceil(runs / (slots * LARGEST_CPU_PACK))
+def _auto_packs(runs: int, slots: int, largest: int) -> int:
+    rounds = math.ceil(runs / (slots * largest))
     return min(runs, slots * rounds)
 
 

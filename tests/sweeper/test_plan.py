@@ -48,6 +48,12 @@ def test_no_pack_is_larger_than_asked(size: int) -> None:
     assert max(len(pack.runs) for pack in make_packs(runs(), 2, size)) <= size
 
 
+@pytest.mark.parametrize(("largest", "expected"), [(10, 10), (50, 36), (108, 108), (500, 108)])
+def test_auto_packs_are_no_larger_than_the_device_bears(largest: int, expected: int) -> None:
+    packs = make_packs(runs(seeds=3), slots=1, largest=largest)
+    assert max(len(pack.runs) for pack in packs if pack.needs) == expected
+
+
 def test_auto_packs_keep_every_slot_busy_with_equal_shares() -> None:
     waiting = [len(pack.runs) for pack in make_packs(runs(), slots=2) if pack.needs]
     assert waiting == [18, 18]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, ProgrammingError
 
 from sweeper import fault
+from sweeper.ledger.lease import FencedError
 from sweeper.ledger.ledger import Ledger, Provenance, RunResult
 from sweeper.spool import Spool, spool_path, spools_of
 
@@ -104,7 +105,18 @@ def drain_spools(ledger: Ledger) -> int:
     for path in spools_of(ledger.engine, ledger.sweep_id):
         spool = Spool(path)
         for event in spool.read():
-            store(ledger, event)
-            stored += 1
+            stored += _store_late(ledger, event)
         spool.clear()
     return stored
+
+
+def _store_late(ledger: Ledger, event: Event) -> bool:
+    """Stores an event of a driver that is gone; one that no longer fits must not stop this one."""
+    try:
+        store(ledger, event)
+    except Exception as error:
+        if is_passing(error) or isinstance(error, FencedError):
+            raise
+        ledger.note("spool-refused", f"{event.get('event')}: {error}".splitlines()[0])
+        return False
+    return True

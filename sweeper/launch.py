@@ -19,7 +19,7 @@ from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.grid import Cell, load_grid, override, run_config
 from sweeper.ledger import read
-from sweeper.ledger.connect import ledger_id, open_reader, open_writer
+from sweeper.ledger.connect import explained, ledger_id, open_reader, open_writer
 from sweeper.ledger.ledger import Ledger
 from sweeper.outcome import DONE, INTERRUPTED
 from sweeper.plan import Plan, reference_of, with_references
@@ -75,7 +75,7 @@ def launch(
     cells = expand(request)
     references = (ref for _, run in cells if (ref := reference_of(run)))
     sweep = name or request.default_name
-    with Ledger.of(open_writer(db), sweep) as ledger:
+    with explained(db), Ledger.of(open_writer(db), sweep) as ledger:
         options, extra = dataclasses.asdict(request), list(references)
         ledger.register(options, cells, extra)
         leave_manifest(storage_of(ledger, request.storage), sweep, options, cells, extra)
@@ -93,7 +93,7 @@ def resume(
     """Trains what is missing of a registered sweep; returns the exit code."""
     open_reader(db).dispose()  # a resume never makes a database
     engine = open_writer(db)
-    with Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
+    with explained(db), Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         return go_on(ledger, db, address, retry_failed, console)
 
 

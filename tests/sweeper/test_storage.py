@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, text
 
+from sweeper.backlog import drain_spools
+from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
-from sweeper.ledger import filesystem
+from sweeper.grid import Cell
+from sweeper.ledger import filesystem, read
 from sweeper.ledger.connect import open_writer
-from sweeper.spool import Spool
+from sweeper.ledger.ledger import Ledger
+from sweeper.spool import Spool, spool_path
 from sweeper.storage import Storage
+from tests.sweeper.conftest import scored
 
 
 @pytest.fixture(params=["directory", "uri"])
@@ -114,3 +121,21 @@ def test_sqlite_on_a_network_file_system_is_refused(
             open_writer(str(shared / "x.db"))
     else:
         open_writer(str(shared / "x.db")).dispose()
+
+
+def test_a_spooled_event_that_no_longer_fits_is_noted_and_stops_nobody(
+    ledger: Ledger, engine: Engine, smoke: list[tuple[Cell, RunConfig]]
+) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    spool = Spool(spool_path(engine, ledger.sweep_id, 0))
+    results = [dataclasses.asdict(scored(key))]
+    odd = [{**results[0], "scores": {"no_such_column": 1.0}}]
+    for own in (odd, results):
+        spool.append({"event": "results", "pack": "p", "results": own, "seconds": 1.0})
+    assert drain_spools(ledger) == 1
+    assert read.states(engine) == {key: "finished"}
+    assert not spool.path.exists()
+    with engine.connect() as connection:
+        kinds = connection.scalars(text("SELECT kind FROM events")).all()
+    assert kinds == ["spool-refused"]

@@ -51,8 +51,17 @@ Db = Annotated[
 PresetName = Annotated[
     str, typer.Option("--preset", help="Size of the study: paper, quick, smoke.")
 ]
-Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes.")]
-Encoder = Annotated[str, typer.Option(help="The frozen encoder: logmel.")]
+Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes, nsynth.")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help="The frozen encoder: logmel; or audiomae, dac, encodec, ast, clap, hf, with "
+        ":PATH_OR_HUB_NAME for weights of your own."
+    ),
+]
+DataRoot = Annotated[
+    str | None, typer.Option("--data-root", help="Directory that holds the dataset's files.")
+]
 SoundFont = Annotated[
     Path | None,
     typer.Option("--soundfont", help="SoundFont of the notes; pretty_midi's by default."),
@@ -98,6 +107,7 @@ def launch(
     dataset: Dataset = "notes",
     encoder: Encoder = "logmel",
     soundfont: SoundFont = None,
+    data_root: DataRoot = None,
     db: Db = "results.db",
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep; grid and preset by default.")
@@ -126,7 +136,7 @@ def launch(
         seeds=seeds,
         dataset=dataset,
         encoder=encoder,
-        soundfont=None if soundfont is None else str(soundfont.absolute()),
+        source=_source(dataset, soundfont, data_root),
         device=device.value,
         pack=_pack_size(pack),
         storage=_absolute(storage),
@@ -142,6 +152,13 @@ def launch(
 
 def _absolute(storage: str | None) -> str | None:
     return storage if storage is None or "://" in storage else str(Path(storage).absolute())
+
+
+def _source(dataset: str, soundfont: Path | None, data_root: str | None) -> str | None:
+    """The SoundFont of the notes, or the root of another dataset: a path or a hub's name."""
+    if dataset == "notes":
+        return None if soundfont is None else str(soundfont.absolute())
+    return str(Path(data_root).absolute()) if data_root and Path(data_root).exists() else data_root
 
 
 def _pack_size(text: str) -> int | None:
@@ -271,11 +288,13 @@ def data_prepare(
     dataset: Dataset = "notes",
     encoder: Encoder = "logmel",
     soundfont: SoundFont = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Make the latents of a preset now, so that a launch finds them ready."""
-    from sweeper.prepare import prepare_preset
+    from sweeper.prepare import Source, prepare_preset
 
-    prepare_preset(preset, dataset, encoder, soundfont, _console())
+    source = Source(encoder, _source(dataset, soundfont, data_root))
+    prepare_preset(preset, dataset, source, _console())
 
 
 @data_app.command("info")
@@ -284,11 +303,13 @@ def data_info(
     dataset: Dataset = "notes",
     encoder: Encoder = "logmel",
     soundfont: SoundFont = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Show what the cached latents of a preset hold."""
-    from sweeper.prepare import describe_preset
+    from sweeper.prepare import Source, describe_preset
 
-    describe_preset(preset, dataset, encoder, soundfont, _console())
+    source = Source(encoder, _source(dataset, soundfont, data_root))
+    describe_preset(preset, dataset, source, _console())
 
 
 def _console() -> Console:

@@ -23,7 +23,7 @@ from sweeper.ledger.connect import explained, ledger_id, open_reader, open_write
 from sweeper.ledger.ledger import Ledger
 from sweeper.outcome import DONE, INTERRUPTED
 from sweeper.plan import Plan, reference_of, with_references
-from sweeper.prepare import data_config, prepare_all
+from sweeper.prepare import Source, data_config, prepare_all
 from sweeper.presets import preset
 from sweeper.recover import adopt, leave_manifest, storage_of
 
@@ -37,14 +37,17 @@ class Request:
     seeds: int = 1
     dataset: str = "notes"
     encoder: str = "logmel"
-    soundfont: str | None = None
+    source: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
     device: str = "auto"
     pack: int | None = None
     storage: str | None = None
 
     @property
     def default_name(self) -> str:
-        return f"{Path(self.grid).stem}-{self.preset}"
+        """Grid and preset, and the data where they are not the default."""
+        encoder = self.encoder.partition(":")[0]
+        data = [] if (self.dataset, encoder) == ("notes", "logmel") else [self.dataset, encoder]
+        return "-".join([Path(self.grid).stem, self.preset, *data])
 
 
 def expand(request: Request) -> list[tuple[Cell, RunConfig]]:
@@ -58,7 +61,7 @@ def expand(request: Request) -> list[tuple[Cell, RunConfig]]:
 def study_of(request: Request) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
     study = override(preset(request.preset), load_grid(request.grid).overrides)
-    data = data_config(study.data, request.dataset, request.encoder, _path(request.soundfont))
+    data = data_config(study.data, request.dataset, source_of(request))
     return partial(run_config, preset=dataclasses.replace(study, data=data))
 
 
@@ -111,7 +114,7 @@ def go_on(
     if missing := plan.missing(retry_failed):
         request = Request(**sweep.options)
         started = time.monotonic()
-        prepare_all((run.data for run in missing), _path(request.soundfont), console)
+        prepare_all((run.data for run in missing), source_of(request), console)
         interrupt = _execute(plan, ledger, sweep, request, address, retry_failed, console)
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
     return conclude(engine, sweep, db, interrupt.signum if interrupt else None, console)
@@ -133,8 +136,9 @@ def make_plan(engine: Engine, sweep_id: int) -> Plan:
     return Plan(tuple(runs), read.states(engine))
 
 
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
+def source_of(request: Request) -> Source:
+    """Where this machine finds what the request trains on."""
+    return Source(request.encoder, request.source)
 
 
 def _execute(
@@ -159,7 +163,7 @@ def _execute(
             references=read.validation_mse(engine),
             storage=storage_of(ledger, request.storage),
             retry_failed=retry_failed,
-            trial_options={"soundfont": request.soundfont},
+            trial_options={"source": dataclasses.asdict(source_of(request))},
             observe=observe,
             notify=lambda line: console.print(line, markup=False),
         )

@@ -3,54 +3,83 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from sweeper.config import DataConfig
+from sweeper.errors import SweeperError
 from sweeper.presets import preset
 
+if TYPE_CHECKING:
+    from sweeper.data.cache import Latents
 
-def data_config(data: DataConfig, dataset: str, encoder: str, soundfont: Path | None) -> DataConfig:
+
+@dataclass(frozen=True)
+class Source:
+    """Where this machine finds clips and encoder; no part of a run's key, its digests are."""
+
+    encoder: str = "logmel"  # NAME, or NAME:WEIGHTS
+    path: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
+
+    @property
+    def location(self) -> Path | None:
+        return None if self.path is None else Path(self.path)
+
+
+def data_config(data: DataConfig, dataset: str, source: Source) -> DataConfig:
     """The data config with its fingerprint. Raises SweeperError on unknown names."""
     from sweeper.data.latents import fingerprint
 
-    data = dataclasses.replace(data, dataset=dataset, encoder=encoder, fingerprint="")
-    return dataclasses.replace(data, fingerprint=fingerprint(data, soundfont))
+    data = dataclasses.replace(data, dataset=dataset, encoder=source.encoder, fingerprint="")
+    name, _, _ = source.encoder.partition(":")
+    return dataclasses.replace(data, encoder=name, fingerprint=fingerprint(data, source.location))
 
 
-def prepare_all(configs: Iterable[DataConfig], soundfont: Path | None, console: Console) -> None:
+def latents_of(
+    data: DataConfig,
+    source: Source,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Latents:
+    """The cached latents of a config; made first where the cache has none, or damaged ones."""
+    from sweeper.data.latents import open_latents, prepare
+
+    try:
+        return open_latents(data)
+    except SweeperError:
+        data = dataclasses.replace(data, encoder=source.encoder)
+        return prepare(data, workers=workers, progress=progress, source=source.location)
+
+
+def prepare_all(configs: Iterable[DataConfig], source: Source, console: Console) -> None:
     """Renders or reads the audio and caches the latents of every data config."""
-    from sweeper.data.latents import prepare
     from sweeper.live import data_progress
 
     for data in dict.fromkeys(configs):
         with data_progress(console) as progress:
-            prepare(data, soundfont=soundfont, progress=progress)
+            latents_of(data, source, progress=progress)
 
 
-def prepare_preset(
-    name: str, dataset: str, encoder: str, soundfont: Path | None, console: Console
-) -> None:
+def prepare_preset(name: str, dataset: str, source: Source, console: Console) -> None:
     """`sweeper data prepare`."""
-    data = data_config(preset(name).data, dataset, encoder, soundfont)
-    prepare_all([data], soundfont, console)
-    describe_preset(name, dataset, encoder, soundfont, console)
+    prepare_all([data_config(preset(name).data, dataset, source)], source, console)
+    describe_preset(name, dataset, source, console)
 
 
-def describe_preset(
-    name: str, dataset: str, encoder: str, soundfont: Path | None, console: Console
-) -> None:
+def describe_preset(name: str, dataset: str, source: Source, console: Console) -> None:
     """`sweeper data info`: what the cached latents of a preset hold."""
     from sweeper.data.latents import open_latents
 
-    latents = open_latents(data_config(preset(name).data, dataset, encoder, soundfont))
+    latents = open_latents(data_config(preset(name).data, dataset, source))
     info = latents.summary()
     lowest, highest = info["pitch_range"]
-    console.print(f"{dataset} through {encoder}, key {info['key'][:12]}", markup=False)
+    console.print(f"{dataset} through {source.encoder}, key {info['key'][:12]}", markup=False)
     console.print(f"{info['path']} ({info['bytes'] / 1e6:.1f} MB)", markup=False)
     console.print(f"pitches {lowest} to {highest}, pooled by {info['pool']}", markup=False)
     console.print(_families(info))

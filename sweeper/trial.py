@@ -13,7 +13,6 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,8 @@ from sweeper.checkpoint import Checkpoints, Saver
 from sweeper.config import LossConfig, ModelConfig, RunConfig
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
-from sweeper.data.latents import prepare
 from sweeper.outcome import classify
+from sweeper.prepare import Source, latents_of
 from sweeper.recover import leave_result
 from sweeper.storage import Storage
 
@@ -44,7 +43,7 @@ Send = Callable[[Message], None]
 
 
 def train_pack_trial(config: dict[str, Any]) -> None:
-    """Tune's trainable. `config` is a dispatcher's payload with `device` and `soundfont`."""
+    """Tune's trainable. `config` is a dispatcher's payload with the driver's options."""
     from ray import tune
 
     def send(message: Message) -> None:
@@ -82,8 +81,8 @@ def _run_trial(config: dict[str, Any], send: Send) -> None:
     epochs = {key: states[key].epoch if key in states else 0 for key in runs}
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     send({"event": "placed", "host": platform.node(), "device": name, "epochs": epochs})
-    soundfont = config["soundfont"] and Path(config["soundfont"])
-    latents = prepare(next(iter(runs.values())).data, workers=1, soundfont=soundfont)
+    data = next(iter(runs.values())).data
+    latents = latents_of(data, Source(**config["source"]), workers=1)
     known = dict(zip(runs, references, strict=True))
     for epoch in sorted(set(epochs.values())):  # more than one only where a checkpoint was bad
         started = time.monotonic()

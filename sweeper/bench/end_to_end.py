@@ -133,7 +133,8 @@ def _sweep(directory: Path) -> dict[str, Any]:
     request = launch.Request(grid=str(directory / "grid.toml"), preset=PRESET)
     with _into(seconds, "data"):
         cells = launch.expand(request)
-        prepare.prepare_all((run.data for _, run in cells), None, Console(quiet=True))
+        source = launch.source_of(request)
+        prepare.prepare_all((run.data for _, run in cells), source, Console(quiet=True))
     engine = open_writer(str(directory / "results.db"))
     with _timed_ledger(seconds).of(engine, "bench") as ledger:
         ledger.register({}, cells)
@@ -145,7 +146,7 @@ def _sweep(directory: Path) -> dict[str, Any]:
             driver.Resources(),
             references={},
             storage=storage_of(ledger, None),
-            trial_options={"soundfont": None},
+            trial_options={"source": {}},
             observe=clock,
         )
         stages = clock.stop()

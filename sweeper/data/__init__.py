@@ -20,7 +20,7 @@ DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {
 }
 
 
-def make_dataset(data: DataConfig, soundfont: Path | None = None) -> Dataset:
+def make_dataset(data: DataConfig, source: Path | None = None) -> Dataset:
     """The dataset that `data` names.
 
     Raises:
@@ -28,4 +28,4 @@ def make_dataset(data: DataConfig, soundfont: Path | None = None) -> Dataset:
     """
     if data.dataset not in DATASETS:
         raise SweeperError(f"unknown dataset '{data.dataset}'; choose one of {', '.join(DATASETS)}")
-    return DATASETS[data.dataset](data, soundfont)
+    return DATASETS[data.dataset](data, source)

@@ -28,13 +28,13 @@ PART_SHARES = (0.70, 0.15, 0.15)
 PART_SEED = 20_240_603
 
 
-def fingerprint(data: DataConfig, soundfont: Path | None = None) -> str:
+def fingerprint(data: DataConfig, source: Path | None = None) -> str:
     """Digest (64 hex digits) of everything that makes the latents; nothing is rendered.
 
     Raises:
         SweeperError: unknown dataset or encoder, no usable SoundFont, or split sizes below 1.
     """
-    return _digest(_made_of(data, make_dataset(data, soundfont), _encoder(data)))
+    return _digest(_made_of(data, make_dataset(data, source), _encoder(data)))
 
 
 def prepare(
@@ -42,20 +42,20 @@ def prepare(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-    soundfont: Path | None = None,
+    source: Path | None = None,
 ) -> Latents:
     """Open the latents of `data`; make them first if the cache has none, or damaged ones.
 
     Args:
         workers: processes that render and encode; by default one for each core.
         progress: called with (clips done, clips in all, what is being done).
-        soundfont: a SoundFont 2 file instead of the one that comes with pretty_midi.
+        source: a SoundFont 2 file instead of pretty_midi's, or the directory of a dataset.
 
     Raises:
         SweeperError: see `fingerprint`; or `data.fingerprint` is not empty and this machine
             would make other latents; or the cache cannot be written; or too many clips are asked.
     """
-    dataset, encoder = make_dataset(data, soundfont), _encoder(data)
+    dataset, encoder = make_dataset(data, source), _encoder(data)
     made_of = _made_of(data, dataset, encoder)
     key = _digest(made_of)
     if data.fingerprint not in ("", key):
@@ -76,13 +76,13 @@ def prepare(
     return cache.read(key)
 
 
-def open_latents(data: DataConfig, soundfont: Path | None = None) -> Latents:
+def open_latents(data: DataConfig, source: Path | None = None) -> Latents:
     """Open latents that `prepare` has made; by `data.fingerprint` where it is given.
 
     Raises:
         SweeperError: there are none, or they are damaged.
     """
-    key = data.fingerprint or fingerprint(data, soundfont)
+    key = data.fingerprint or fingerprint(data, source)
     try:
         return cache.read(key)
     except FileNotFoundError as error:

@@ -74,6 +74,10 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         ("launch --pack none", "--pack none: a number of runs, or auto"),
         ("launch --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("launch --dataset birds", "unknown dataset 'birds'; choose one of notes"),
+        ("launch --dataset nsynth", "the dataset nsynth needs --data-root DIR"),
+        ("launch --dataset nsynth --data-root nowhere", "nowhere"),
+        ("launch --encoder audiomae:nowhere.pth", "nowhere.pth"),
+        ("search --trials 0", "--trials 0: at least 1 is needed"),
         ("launch --encoder wav9", "unknown encoder 'wav9'; choose one of logmel"),
         ("launch --soundfont no.sf2", "no.sf2"),
         ("launch --gird full", "No such option: --gird"),
@@ -185,6 +189,8 @@ def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
         "status": "--watch --json --db",
         "report": "--figure --table --out --format --db",
         "export": "--format --db",
+        "search": "--trials",
+        "bench": "--json",
     }
     for command, options in contract.items():
         _, out, _ = sweeper(command, "--help")

@@ -50,7 +50,7 @@ def arrays(latents: Latents) -> list[np.ndarray]:
 
 
 def test_every_layout_gives_the_same_latents_and_labels(roots: dict[str, Path]) -> None:
-    made = [arrays(prepare(DATA, workers=1, soundfont=root)) for root in roots.values()]
+    made = [arrays(prepare(DATA, workers=1, source=root)) for root in roots.values()]
     for other in made[1:]:
         for mine, its in zip(made[0], other, strict=True):
             np.testing.assert_array_equal(mine, its)
@@ -59,9 +59,9 @@ def test_every_layout_gives_the_same_latents_and_labels(roots: dict[str, Path]) 
 def test_two_processes_make_the_latents_that_one_makes(
     roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    one = arrays(prepare(DATA, workers=1, soundfont=roots["packed"]))
+    one = arrays(prepare(DATA, workers=1, source=roots["packed"]))
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "another"))
-    two = arrays(prepare(DATA, workers=2, soundfont=roots["packed"]))
+    two = arrays(prepare(DATA, workers=2, source=roots["packed"]))
     for mine, its in zip(one, two, strict=True):
         np.testing.assert_array_equal(mine, its)
 
@@ -229,7 +229,7 @@ def test_a_truncated_archive_is_one_clear_line_and_leaves_no_latents(
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(SweeperError, match=rf"{path.name} is cut short or damaged.*again$"):
-        prepare(DATA, workers=1, soundfont=tmp_path)
+        prepare(DATA, workers=1, source=tmp_path)
     assert not list(cache_of_its_own.rglob("*.npy"))
 
 
@@ -244,7 +244,7 @@ def test_an_examples_json_of_another_kind_is_refused_by_name(tmp_path: Path, raw
 def test_too_few_notes_are_all_used_and_that_is_said(
     roots: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    latents = prepare(DataConfig("nsynth"), workers=1, soundfont=roots["unpacked"])
+    latents = prepare(DataConfig("nsynth"), workers=1, source=roots["unpacked"])
     assert [len(latents.labels[split]) for split in SPLITS] == [80, 40, 40]
     assert "10000 train clips are asked for; all 80 that exist are used" in caplog.text
 
@@ -285,7 +285,7 @@ def test_a_folder_of_ones_own_notes_works_too(
                 (tmp_path / file).write_bytes(layout.tone(pitch, family))
                 rows.append(f"{file},{pitch},{name},{part}")
     data = DataConfig("nsynth", train_clips=20, valid_clips=20, downstream_clips=40)
-    latents = prepare(data, workers=1, soundfont=own_notes(tmp_path, rows))
+    latents = prepare(data, workers=1, source=own_notes(tmp_path, rows))
     assert [len(latents.labels[split]) for split in SPLITS] == [20, 20, 40]
     assert not caplog.records
 
@@ -327,5 +327,5 @@ def test_weights_of_another_model_are_one_clear_line(
     (path := tmp_path / "pretrained.pth").write_bytes(b"no weights")
     data = dataclasses.replace(DATA, encoder=f"audiomae:{path}")
     with pytest.raises(SweeperError, match=r"pretrained.pth is no checkpoint"):
-        prepare(data, workers=1, soundfont=roots["unpacked"])
+        prepare(data, workers=1, source=roots["unpacked"])
     assert not list(cache_of_its_own.rglob("*.npy"))

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from tests.faults import toy
-from tests.faults.conftest import Sweep, counts
+from tests.faults.conftest import PATIENCE, Sweep, counts, ended
 from tests.faults.test_ray import left, start, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
-EPOCHS = 1_500  # seconds of training: long enough to lose a node in
+EPOCHS = 2_500  # seconds of training: long enough to lose a node in
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_sweep_outlives_the_loss_of_a_node(sweep: Sweep, cluster: Any) -> None
     sweep.grid = toy.grid_file(sweep.directory, epochs=EPOCHS)
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     process = start(sweep, "--address", cluster.address, SWEEPER_CHECKPOINT_SECONDS="0.3")
-    wait_until(sweep, process, lambda: busy(sweep) == 2)
+    wait_until(sweep, process, lambda: both_saved(sweep))
     cluster.remove_node(nodes[0], allow_graceful=False)
     counts["injected"] += 1
     assert left(process, sweep) == 0, sweep.output
@@ -41,16 +41,16 @@ def test_a_sweep_outlives_the_loss_of_a_node(sweep: Sweep, cluster: Any) -> None
     assert sweep.query("SELECT 1 FROM attempts WHERE from_epoch > 0")
     table = sweep.table()
     alone = Sweep(sweep.directory / "alone", sweep.processes, EPOCHS)
-    assert alone.launch(**{"sweeper.driver.CHECKPOINT_SECONDS": 3600.0}) == 0, alone.output
+    undisturbed = alone.start(**{"sweeper.driver.CHECKPOINT_SECONDS": 3600.0})
+    assert ended(undisturbed, 3 * PATIENCE) == 0, alone.output
     pd.testing.assert_frame_equal(table, alone.table(), check_exact=True)
 
 
-def busy(sweep: Sweep) -> int:
-    """Packs that train and have saved a checkpoint."""
+def both_saved(sweep: Sweep) -> bool:
+    """Whether two packs train, and all of their runs have a checkpoint."""
     if not Path(sweep.db).exists():
-        return 0
-    training = (
-        "SELECT COUNT(DISTINCT pack) FROM attempts WHERE state = 'running' AND device = 'cpu'"
-    )
-    saved = any(sweep.storage.rglob("checkpoints/*"))
-    return int(sweep.query(training)[0][0]) if saved else 0
+        return False
+    training = "SELECT key FROM attempts JOIN runs ON runs.id = run_id WHERE state = 'running'"
+    keys = {key for (key,) in sweep.query(training)}
+    saved = {path.name for path in sweep.storage.rglob("checkpoints/*")}
+    return len(keys) == 3 and keys <= saved

@@ -133,9 +133,9 @@ TRAINED_AGAIN = """SELECT COUNT(*) FROM attempts AS later JOIN attempts AS first
     ON first.run_id = later.run_id AND later.id > first.id AND first.state = 'finished'"""
 
 
-def ended(process: BaseProcess) -> int:
-    """The exit code of a process that ends within PATIENCE."""
-    process.join(PATIENCE)
+def ended(process: BaseProcess, patience: float = PATIENCE) -> int:
+    """The exit code of a process that ends in time."""
+    process.join(patience)
     if process.exitcode is None:
         process.kill()
         pytest.fail(f"process {process.pid} hangs")

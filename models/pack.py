@@ -8,6 +8,7 @@ neighbours, nor on its place, nor on the pack that it is in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -256,8 +257,12 @@ class PackTrainer:
         if not run.needs_gamma or run.fixed_gamma is not None:
             return run.fixed_gamma if run.needs_gamma else None
         first = self._first_losses(place)
-        converged = run.gamma == "converged-ratio" and run.reference_mse
-        return float(first.magnitude) / (converged or float(first.rec))
+        initial, converged = float(first.rec), run.reference_mse
+        if run.gamma == "converged-ratio" and converged:
+            return float(first.magnitude) / converged
+        if run.gamma == "geometric-ratio" and converged:
+            return float(first.magnitude) / math.sqrt(initial * converged)
+        return float(first.magnitude) / initial
 
     def _first_losses(self, place: int) -> Losses:
         """Validation losses before training: runs that differ in λ alone share them."""

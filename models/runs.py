@@ -15,7 +15,8 @@ from models.multiview import Shape, Weights, weights_of
 from models.objectives import LossOptions
 from models.pairs import PAIRINGS
 
-GAMMA_RULES = ("init-ratio", "converged-ratio")
+GAMMA_RULES = ("init-ratio", "converged-ratio", "geometric-ratio")
+REFERRING = GAMMA_RULES[1:]  # rules that need the reconstruction-only run
 
 # Columns of a run's losses, per epoch.
 LOSSES = ("train_total", "train_rec", "train_dis", "valid_total", "valid_rec", "valid_dis")
@@ -35,8 +36,8 @@ class PackRun:
     principle: str | None = None  # InfoNCE, Cosine, VICReg
     objective: str | None = None  # SIM, SEP, SIM+SEP
     lam: float | None = None  # weight of the reconstruction, 0 to 1
-    gamma: str | None = None  # "init-ratio", "converged-ratio" or "fixed:x"; used where 0 < λ < 1
-    reference_mse: float | None = None  # for converged-ratio: `valid_rec` of the seed's λ = 1 run
+    gamma: str | None = None  # one of GAMMA_RULES or "fixed:x"; used where 0 < λ < 1
+    reference_mse: float | None = None  # for REFERRING: `valid_rec` of the seed's λ = 1 run
     options: LossOptions = field(default_factory=LossOptions)
 
     def __post_init__(self) -> None:
@@ -87,9 +88,9 @@ class PackRun:
             raise ValueError(
                 f"unknown γ rule '{self.gamma}'; choose {', '.join(GAMMA_RULES)} or fixed:NUMBER"
             )
-        if self.gamma == "converged-ratio" and not self.reference_mse:
+        if self.gamma in REFERRING and not self.reference_mse:
             raise ValueError(
-                f"run {self.key}: converged-ratio needs the validation MSE of the "
+                f"run {self.key}: {self.gamma} needs the validation MSE of the "
                 "reconstruction-only run; train that first or choose init-ratio"
             )
 

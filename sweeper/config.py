@@ -20,6 +20,12 @@ KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
 BASELINES = ("encoder", "cl-pitch", "cl-instrument")
 
 
+# Rules for γ: L_rec at initialisation, at convergence (known from the reconstruction-only run of
+# the same seed), or the geometric mean of the two. `fixed:x` needs neither.
+REFERRING_GAMMAS = ("geometric-ratio", "converged-ratio")
+GAMMAS = ("init-ratio", *REFERRING_GAMMAS)
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Clips and the latents that a frozen encoder makes of them."""
@@ -52,7 +58,7 @@ class LossConfig:
         25.0,
         1.0,
     )  # invariance, variance, covariance
-    gamma: str | None = "converged-ratio"  # or "init-ratio", "fixed:x"
+    gamma: str | None = "geometric-ratio"  # one of GAMMAS, or "fixed:x"
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class TrainingConfig:
     batch_pairs: int = 16
     lr: float = 1e-4
     weight_decay: float = 1e-3
+    precision: str = "ieee"  # of the layers' products on a GPU; or "tf32", "bf16"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.config import BASELINES, RunConfig
+from sweeper.config import BASELINES, GAMMAS, RunConfig
 from sweeper.errors import SweeperError
 from sweeper.presets import Preset
 
@@ -126,7 +126,25 @@ def _listed(names: Any) -> str:
 def override(preset: Preset, overrides: dict[str, dict[str, Any]]) -> Preset:
     """The preset with single fields replaced, as a grid file's sections ask."""
     sections = {name: _replaced(name, preset, fields) for name, fields in overrides.items()}
-    return dataclasses.replace(preset, **sections)
+    study = dataclasses.replace(preset, **sections)
+    _check_gamma(study.loss.gamma or "")
+    return study
+
+
+def _check_gamma(rule: str) -> None:
+    name, _, value = rule.partition(":")
+    if rule not in GAMMAS and not (name == "fixed" and _is_number(value)):
+        raise SweeperError(
+            f"unknown γ rule '{rule}' in [loss]; known: {', '.join(GAMMAS)}, fixed:NUMBER"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """From missing runs to packs: who trains with whom, and what must be finished before.
 
-A run whose γ is `converged-ratio` needs the validation L_rec of the reconstruction-only run of
-its seed, its reference. References are runs of the plan whether or not the grid shows them.
+Where γ is measured against a converged loss, a run needs the validation L_rec of the
+reconstruction-only run of its seed, its reference. References are runs of the plan whether or not
+the grid shows them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.config import RunConfig
+from sweeper.config import REFERRING_GAMMAS, RunConfig
 from sweeper.outcome import DONE, FAILED
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
@@ -33,7 +34,7 @@ class Pack:
 
 def reference_of(run: RunConfig) -> RunConfig | None:
     """The reconstruction-only run that decides γ, or None where γ needs none."""
-    if run.loss is None or run.loss.gamma != "converged-ratio":
+    if run.loss is None or run.loss.gamma not in REFERRING_GAMMAS:
         return None
     return dataclasses.replace(run, lam=1.0).resolved()
 

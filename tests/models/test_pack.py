@@ -255,6 +255,7 @@ def test_gamma_rules_have_their_known_values(train, valid):
         dataclasses.replace(cell, key="other λ", lam=0.9),
         dataclasses.replace(cell, key="fixed", gamma="fixed:2.5"),
         dataclasses.replace(cell, key="converged", gamma="converged-ratio", reference_mse=0.05),
+        dataclasses.replace(cell, key="geometric", gamma="geometric-ratio", reference_mse=0.05),
         dataclasses.replace(cell, key="alone", lam=0.0),
         PackRun("reconstruction", lam=1.0),
     ]
@@ -268,6 +269,7 @@ def test_gamma_rules_have_their_known_values(train, valid):
     assert results["other objective"].gamma != pytest.approx(results["init"].gamma, rel=0.1)
     assert results["fixed"].gamma == 2.5
     assert results["converged"].gamma == pytest.approx(dis / 0.05, rel=1e-6)
+    assert results["geometric"].gamma == pytest.approx(dis / math.sqrt(rec * 0.05), rel=1e-6)
     assert results["alone"].gamma is None
     assert results["reconstruction"].gamma is None
 
@@ -284,6 +286,7 @@ def test_gamma_rules_have_their_known_values(train, valid):
         ({"gamma": "fixed:much"}, "unknown γ rule 'fixed:much'"),
         ({"gamma": None}, "unknown γ rule"),
         ({"gamma": "converged-ratio"}, "converged-ratio needs the validation MSE"),
+        ({"gamma": "geometric-ratio"}, "geometric-ratio needs the validation MSE"),
     ],
 )
 def test_a_run_that_cannot_be_trained_is_an_error_that_says_why(fields, message):

@@ -81,6 +81,8 @@ def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: 
         ({"training": {"epoch": 3}}, "unknown field 'epoch' in [training]"),
         ({"training": {"epochs": "3"}}, "training.epochs = '3': a int is expected"),
         ({"data": {"fingerprint": "x"}}, "unknown field 'fingerprint'"),
+        ({"loss": {"gamma": "guess"}}, "unknown γ rule 'guess'"),
+        ({"loss": {"gamma": "fixed:much"}}, "unknown γ rule 'fixed:much'"),
     ],
 )
 def test_a_bad_override_is_told_what_is_wrong(

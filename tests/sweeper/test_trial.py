@@ -106,7 +106,10 @@ def test_pooling_by_the_mean_is_another_result(latents: Latents) -> None:
     assert flat["gamma"] != pooled["gamma"]
 
 
-def test_progress_is_told_after_every_epoch(latents: Latents) -> None:
+def test_progress_is_told_after_every_epoch(
+    latents: Latents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.trial.PROGRESS_SECONDS", -1.0)  # else at most every so often
     told: list[dict[str, object]] = []
     train([multiview("Cosine", "SIM", 0.6)], [0.1], latents, "cpu", told.append)
     assert [(m["stage"], m["done"]) for m in told] == [("epoch", 1), ("epoch", 2), ("probes", 0)]

@@ -79,7 +79,9 @@ class Interrupt:
         self._event.set()
 
     def catch(self) -> dict[int, Any]:
-        """Takes SIGINT and SIGTERM; returns who had them before."""
+        """Takes SIGINT and SIGTERM, as only a main thread can; returns who had them before."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
         return {s: signal.signal(s, self) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def __bool__(self) -> bool:
@@ -88,14 +90,11 @@ class Interrupt:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Catches SIGINT and SIGTERM for the time of a sweep (in the main thread only).
+    """Catches SIGINT and SIGTERM for the time of a sweep.
 
     Ray takes SIGTERM for itself when it starts, and would abort: `catch` again after that.
     """
     interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
     before = interrupt.catch()
     try:
         yield interrupt
@@ -127,8 +126,7 @@ def execute(
     with interruptible() as interrupt, _cluster(resources.address) as slots:
         from sweeper.dispatch import Dispatcher  # late: brings ray.tune
 
-        if threading.current_thread() is threading.main_thread():
-            interrupt.catch()
+        interrupt.catch()
         device = choose_device(resources.device, slots.gpus)
         # As many workers may start at once as can run; Tune's own bound is one.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.of(device))

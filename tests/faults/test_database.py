@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
+from sweeper.driver import Interrupt
 from tests.faults.conftest import PATIENCE, Sweep, Whole, ended
 
 pytestmark = pytest.mark.faults
@@ -98,8 +99,9 @@ class full_disk:
     def __call__(self) -> full_disk:
         return self
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Interrupt:
         limit_file_size(self.room)
+        return Interrupt()
 
     def __exit__(self, *_: object) -> None:
         return

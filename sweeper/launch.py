@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,14 +112,40 @@ def go_on(
     sweep = read.sweep_of(engine, ledger.sweep_id)
     _settle(ledger, Request(**sweep.options).storage)
     plan = make_plan(engine, sweep.id)
-    interrupt = None
+    signum = None
     if missing := plan.missing(retry_failed):
         request = Request(**sweep.options)
         started = time.monotonic()
-        prepare_all((run.data for run in missing), source_of(request), console)
-        interrupt = _execute(plan, ledger, sweep, request, address, retry_failed, console)
+        try:
+            with _stoppable():
+                prepare_all((run.data for run in missing), source_of(request), console)
+            signum = _execute(plan, ledger, sweep, request, address, retry_failed, console).signum
+        except StoppedError as stopped:
+            signum = stopped.signum
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
-    return conclude(engine, sweep, db, interrupt.signum if interrupt else None, console)
+    return conclude(engine, sweep, db, signum, console)
+
+
+class StoppedError(Exception):
+    """A signal, while latents were made: before there is a driver that could stop in order."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed."""
+
+    def stop(signum: int, _frame: object) -> None:
+        raise StoppedError(signum)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _settle(ledger: Ledger, storage: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,13 @@ def test_what_the_clips_are_can_be_asked(sweeper: Sweeper, place: Path) -> None:
 def test_the_doctor_finds_nothing_wrong(sweeper: Sweeper) -> None:
     code, out, _ = sweeper("doctor")
     assert code == 0 and "bad" not in out
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_clips_are_rendered_stops_in_order(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch, signum: int, code: int
+) -> None:
+    monkeypatch.setattr("sweeper.launch.prepare_all", lambda *_: os.kill(os.getpid(), signum))
+    left, out, _ = sweeper("launch", "--grid", "smoke", "--preset", "smoke", "--db", f"{code}.db")
+    assert left == code
+    assert f"go on with: sweeper resume smoke-smoke --db {code}.db" in out

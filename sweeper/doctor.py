@@ -73,7 +73,8 @@ def _soundfont() -> Iterator[tuple[bool, str]]:
     from sweeper.config import DataConfig
     from sweeper.data.latents import fingerprint
 
-    yield True, f"default data: latents {fingerprint(DataConfig())[:12]}"
+    key = fingerprint(DataConfig())[:12]
+    yield True, f"SoundFont of the notes found; the paper preset's latents have key {key}"
 
 
 def _database(db: str) -> Iterator[tuple[bool, str]]:

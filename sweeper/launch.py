@@ -123,6 +123,8 @@ def go_on(
         except StoppedError as stopped:
             signum = stopped.signum
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
+    else:
+        console.print("nothing left to train")
     return conclude(engine, sweep, db, signum, console)
 
 

@@ -67,7 +67,7 @@ class TrainingConfig:
     batch_pairs: int = 16
     lr: float = 1e-4
     weight_decay: float = 1e-3
-    precision: str = "ieee"  # of the layers' products on a GPU; or "tf32", "bf16"
+    precision: str = "ieee"  # of the layers' products; or "tf32" (on a GPU alone), "bf16"
 
 
 @dataclass(frozen=True)

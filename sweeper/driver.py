@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -30,6 +29,7 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.ledger import Ledger
 from sweeper.plan import Plan, make_packs
+from sweeper.signals import catch, caught
 from sweeper.storage import Storage
 from sweeper.writer import Writer
 
@@ -78,12 +78,6 @@ class Interrupt:
         self.signum = signum
         self._event.set()
 
-    def catch(self) -> dict[int, Any]:
-        """Takes SIGINT and SIGTERM, as only a main thread can; returns who had them before."""
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {s: signal.signal(s, self) for s in (signal.SIGINT, signal.SIGTERM)}
-
     def __bool__(self) -> bool:
         return self._event.is_set()
 
@@ -95,12 +89,8 @@ def interruptible() -> Iterator[Interrupt]:
     Ray takes SIGTERM for itself when it starts, and would abort: `catch` again after that.
     """
     interrupt = Interrupt()
-    before = interrupt.catch()
-    try:
+    with caught(interrupt):
         yield interrupt
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def execute(
@@ -126,7 +116,7 @@ def execute(
     with interruptible() as interrupt, _cluster(resources.address) as slots:
         from sweeper.dispatch import Dispatcher  # late: brings ray.tune
 
-        interrupt.catch()
+        catch(interrupt)
         device = choose_device(resources.device, slots.gpus)
         # As many workers may start at once as can run; Tune's own bound is one.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.of(device))

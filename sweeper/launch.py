@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from sweeper.plan import Plan, reference_of, with_references
 from sweeper.prepare import Source, data_config, prepare_all
 from sweeper.presets import preset
 from sweeper.recover import adopt, leave_manifest, storage_of
+from sweeper.signals import caught
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,8 @@ def _stoppable() -> Iterator[None]:
     def stop(signum: int, _frame: object) -> None:
         raise StoppedError(signum)
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with caught(stop):
         yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _settle(ledger: Ledger, storage: str | None) -> None:

@@ -1,0 +1,73 @@
+"""The command line. A command parses and calls one function; heavy imports live inside it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer._click.exceptions import ClickException  # Typer vendors Click and re-exports no base
+
+from sweeper import __version__
+from sweeper.cli import study
+from sweeper.cli.data import data_app
+from sweeper.errors import SweeperError
+
+app = typer.Typer(
+    name="sweeper",
+    help="Ablation sweeps with a results database: train a grid of cells, resume it, draw it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog="Start here: [bold]sweeper launch --grid smoke --preset smoke --db try.db[/bold]",
+)
+for command in (
+    study.launch,
+    study.resume,
+    study.recover,
+    study.status,
+    study.report,
+    study.search,
+    study.export,
+    study.bench,
+    study.doctor,
+):
+    app.command()(command)
+app.add_typer(data_app, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sweeper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: a user's error is one line on standard error and exit code 1."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except SweeperError as error:
+        print(f"sweeper: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except ClickException as error:
+        context = getattr(error, "ctx", None)  # a usage error knows which command it was
+        command = context.command_path if context else "sweeper"
+        if message := error.format_message().rstrip("."):  # empty when the help was printed
+            print(f"{command}: {message}; see `{command} --help`", file=sys.stderr)
+        sys.exit(1)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,88 @@
+"""Options that several commands share, and what is read out of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sweeper.errors import SweeperError
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Table(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+class Picture(StrEnum):
+    png = "png"
+    pdf = "pdf"
+    svg = "svg"
+
+
+Name = Annotated[str | None, typer.Argument(help="The sweep; the one launched last by default.")]
+Db = Annotated[
+    str, typer.Option("--db", help="Results database: a file, or postgresql+psycopg://…")
+]
+PresetName = Annotated[
+    str, typer.Option("--preset", help="Size of the study: paper, quick, smoke.")
+]
+Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes, nsynth.")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help="The frozen encoder: logmel; or audiomae, dac, encodec, ast, clap, hf, with "
+        ":PATH_OR_HUB_NAME for weights of your own."
+    ),
+]
+DataRoot = Annotated[
+    str | None, typer.Option("--data-root", help="Directory that holds the dataset's files.")
+]
+SoundFont = Annotated[
+    Path | None,
+    typer.Option("--soundfont", help="SoundFont of the notes; pretty_midi's by default."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="A running Ray cluster, such as auto; this machine by default.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Where checkpoints and results are kept: a directory or a URI such as s3://…; "
+        "the cache by default."
+    ),
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")]
+
+
+def absolute(storage: str | None) -> str | None:
+    return storage if storage is None or "://" in storage else str(Path(storage).absolute())
+
+
+def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) -> str | None:
+    """The SoundFont of the notes, or the root of another dataset: a path or a hub's name."""
+    if dataset == "notes":
+        return None if soundfont is None else str(soundfont.absolute())
+    return str(Path(data_root).absolute()) if data_root and Path(data_root).exists() else data_root
+
+
+def pack_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise SweeperError(f"--pack {text}: a number of runs, or auto")
+    return int(text)
+
+
+def console() -> Console:
+    return Console(soft_wrap=True, highlight=False)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.filesystem import network_type
-from sweeper.ledger.schema import SCHEMA_VERSION, Base, Meta, SchemaVersion
+from sweeper.ledger.schema import READABLE_VERSION, SCHEMA_VERSION, Base, Meta, SchemaVersion
 from sweeper.ledger.view import create_results_view
 
 # How long a transaction waits for a locked database; after that, results are spooled.
@@ -85,7 +85,7 @@ def open_reader(db: str) -> Engine:
     with explained(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
-        if (version := _version(engine, db)) < SCHEMA_VERSION:
+        if (version := _version(engine, db)) < READABLE_VERSION:
             raise SweeperError(
                 f"{db} has the older schema {version}; `sweeper resume` upgrades it, with a backup"
             )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from sweeper import fault
@@ -16,7 +16,17 @@ from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.grid import Cell
 from sweeper.ledger.lease import Lease, claim, next_launch
-from sweeper.ledger.schema import Attempt, CellRow, Epoch, Event, Run, Score, Sweep
+from sweeper.ledger.schema import (
+    Attempt,
+    CellRow,
+    Epoch,
+    Event,
+    Map,
+    MapPoint,
+    Run,
+    Score,
+    Sweep,
+)
 from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING
 
 
@@ -136,6 +146,16 @@ class Ledger:
         """Adds an event to the sweep's history."""
         with self._transaction("note") as session:
             session.add(Event(sweep_id=self.sweep_id, kind=kind, detail=detail))
+
+    def store_map(self, drawn: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
+        """Stores a map, a row of `maps` with those of `map_points`, in an older one's place."""
+        same = select(Map.id).where(Map.latents == drawn["latents"], Map.method == drawn["method"])
+        with self._transaction("map") as session:
+            session.execute(delete(MapPoint).where(MapPoint.map_id.in_(same)))
+            session.execute(delete(Map).where(Map.id.in_(same)))
+            session.add(row := Map(**drawn))
+            session.flush()
+            session.execute(insert(MapPoint), [{"map_id": row.id, **point} for point in points])
 
     @contextmanager
     def _transaction(self, step: str) -> Iterator[Session]:

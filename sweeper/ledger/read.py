@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
-from sweeper.ledger.schema import Attempt, CellRow, Run, Score, Sweep
+from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
 from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
 from sweeper.plan import cost
 
@@ -135,6 +135,13 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [known.get(key, state) for key, state in rows]
     return frame
+
+
+def maps(engine: Engine) -> dict[tuple[str, str], str]:
+    """(latents, method) → settings, of every map."""
+    with Session(engine) as session:
+        rows = session.execute(select(Map.latents, Map.method, Map.settings))
+        return {(latents, method): settings for latents, method, settings in rows}
 
 
 def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | None]]:

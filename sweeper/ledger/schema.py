@@ -8,7 +8,9 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The last of the migrations (migrations/versions): what a new database starts with.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
+# Readers take any schema from this one on as it is: the later ones only have more tables.
+READABLE_VERSION = "0001"
 
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
@@ -168,3 +170,36 @@ class Event(Base):
     kind: Mapped[str]
     detail: Mapped[str] = mapped_column(Text)
     happened: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Map(Base):
+    """Clips of some latents in two dimensions, and how far labels lie apart in the latents."""
+
+    __tablename__ = "maps"
+    __table_args__ = (UniqueConstraint("latents", "method"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    latents: Mapped[str]  # their fingerprint; runs have it in config: data.fingerprint
+    encoder: Mapped[str]
+    tokens: Mapped[int]  # T
+    width: Mapped[int]  # D
+    pool: Mapped[str]  # how T × D became one vector a clip: flatten or mean
+    method: Mapped[str]  # UMAP or PCA
+    settings: Mapped[str] = mapped_column(Text)  # JSON: all that decides places and separation
+    clips: Mapped[int]
+    separation_pitch: Mapped[float | None]  # see models/separation.py
+    separation_instrument: Mapped[float | None]
+    created: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class MapPoint(Base):
+    """One downstream clip on a map."""
+
+    __tablename__ = "map_points"
+
+    map_id: Mapped[int] = mapped_column(ForeignKey("maps.id"), primary_key=True)
+    clip: Mapped[int] = mapped_column(primary_key=True)  # its place among the downstream clips
+    x: Mapped[float]
+    y: Mapped[float]
+    pitch: Mapped[int]  # MIDI
+    family: Mapped[str]

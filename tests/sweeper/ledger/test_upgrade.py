@@ -20,8 +20,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -56,14 +56,46 @@ def test_a_released_database_opens_with_all_that_it_holds(file: str, release: Pa
     engine.dispose()
 
 
+@pytest.mark.parametrize("release", RELEASED, ids=lambda path: path.stem)
+def test_a_released_database_is_read_as_it_is(file: str, release: Path) -> None:
+    restored(release, file)
+    before = Path(file).read_bytes()
+    engine = open_reader(file)
+    assert read.results(engine, "a")["state"].to_list()[0] == "finished"
+    assert read.find_sweep(engine, None).name == "a"
+    engine.dispose()
+    assert Path(file).read_bytes() == before
+    assert not list(Path(file).parent.glob("*.backup-*"))
+
+
+def columns(file: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every table's columns with types, nullability and places in the primary key."""
+    connection = sqlite3.connect(file)
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    found = {
+        name: [(r[1], r[2], r[3], r[5]) for r in connection.execute(f"PRAGMA table_info({name})")]
+        for (name,) in names
+    }
+    connection.close()
+    return found
+
+
+def test_an_upgraded_schema_is_a_new_one(file: str, tmp_path: Path) -> None:
+    restored(RELEASED[0], file)
+    open_writer(file).dispose()
+    open_writer(str(tmp_path / "new.db")).dispose()
+    assert columns(file) == columns(str(tmp_path / "new.db"))
+
+
 @pytest.fixture
 def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose schema is one migration ahead of the stored databases."""
     ahead = tmp_path / "migrations"
     shutil.copytree(upgrade.MIGRATIONS, ahead)
-    (ahead / "versions" / "0002_later.py").write_text(NEXT)
+    (ahead / "versions" / "0003_later.py").write_text(NEXT)
     monkeypatch.setattr(upgrade, "MIGRATIONS", ahead)
-    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0003")
+    monkeypatch.setattr(connect, "READABLE_VERSION", "0003")
 
 
 @pytest.mark.usefixtures("next_release")
@@ -75,7 +107,7 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
     engine = open_reader(file)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(later) FROM scores")) == 0
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0002"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0003"
     assert read.results(engine, "a")["state"].to_list()[0] == "finished"
     engine.dispose()
     backup = sqlite3.connect(f"{file}.backup-0001")
@@ -87,7 +119,7 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
 @pytest.mark.usefixtures("next_release")
 def test_a_migration_that_fails_leaves_the_database_as_it_was(file: str) -> None:
     restored(RELEASED[0], file)
-    broken = upgrade.MIGRATIONS / "versions" / "0002_later.py"
+    broken = upgrade.MIGRATIONS / "versions" / "0003_later.py"
     broken.write_text(NEXT + "    raise RuntimeError('half way')\n")
     with pytest.raises(RuntimeError, match="half way"):
         open_writer(file)

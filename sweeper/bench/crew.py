@@ -50,11 +50,11 @@ class Station:
         return run_steps
 
     def epoch_seconds(self, problem: Problem, epochs: int) -> float:
-        """Shortest of some epochs of a new pack, after one that does not count."""
+        """Mean of some epochs of a new pack, after one that does not count."""
         trainer = problem.trainer()
         trainer.train_epoch()
         _finish()
-        return min(_seconds(trainer.train_epoch) for _ in range(epochs))
+        return sum(_seconds(trainer.train_epoch) for _ in range(epochs)) / epochs
 
     def square_rate(self, device: str, repeats: int) -> float:
         """Best GFLOP/s of a large square product."""

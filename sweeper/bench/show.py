@@ -104,7 +104,7 @@ def _scaling(tables: Report) -> list[RenderableType]:
     """One line an axis: each value over its milliseconds."""
     table = Table(box=None, padding=(0, 2), show_header=False)
     for axis, rows in tables.items():
-        name = {"pack": "runs a pack", "tokens": "frames", "runs": "runs in all"}[axis]
+        name = {"pack": "runs a pack", "tokens": "frames", "runs": "runs in all"}.get(axis, axis)
         table.add_row(f"[dim]{name}[/dim]", *(f"[dim]{row[axis]}[/dim]" for row in rows))
         table.add_row("ms a run-step", *(f"{row['ms_per_run_step']:.2f}" for row in rows))
     return [Text("scaling", style="bold"), table]

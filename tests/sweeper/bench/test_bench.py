@@ -21,7 +21,16 @@ TINY = Settings(
     steps=2,
     blocks=2,
     window=0.0,
-    axes=Axes(packs=(1, 2), tokens=(1, 2), runs=(2, 4), tokens_pack=2, steps=2, epochs=1),
+    axes=Axes(
+        packs=(1, 2),
+        tokens=(1, 2),
+        runs=(2, 4),
+        clips=(32, 64),
+        epochs_trained=(1, 2),
+        equal_pack=2,
+        steps=2,
+        epochs=1,
+    ),
     ceiling_repeats=1,
     probe_clips=64,
     probe_epochs=1,
@@ -39,7 +48,7 @@ SCHEMA = {
     "ceilings": dict.fromkeys(
         ("products_gflops", "square_gflops", "square_gflops_one_core", "copy_gb_s"), float
     ),
-    "scaling": {"pack": list, "tokens": list, "runs": list},
+    "scaling": {"pack": list, "tokens": list, "runs": list, "clips": list, "epochs": list},
     "probes": {"seconds_per_run_paper": float, "seconds_per_run_quick": float},
     "end_to_end": {
         "seconds": float,

@@ -11,7 +11,8 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import figure2, figure3, figure4, findings, style, table1
+from analysis import encoders, figure2, figure3, figure4, findings, style, table1
+from analysis.comparison import Comparison
 from analysis.results import Provenance, Results
 
 FORMATS = ("png", "pdf", "svg")
@@ -67,6 +68,18 @@ def report(
     files |= {f"{name}.md": f"{problem}\n".encode() for name, problem in problems.items()}
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
         files |= _findings(results)
+    return _write(files, out)
+
+
+def report_comparison(
+    comparison: Comparison, out: Path = Path("report"), formats: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Writes `encoders.{png,pdf,svg}`, its table `.csv`, its caption and table `.md`."""
+    _known("format", formats, FORMATS)
+    drawn = encoders.draw(comparison)
+    files = {f"encoders.{format}": _picture(drawn, format) for format in formats}
+    files["encoders.csv"] = _csv(comparison.table)
+    files["encoders.md"] = encoders.markdown(comparison).encode()
     return _write(files, out)
 
 

@@ -27,10 +27,13 @@ class Cell:
     principle: str | None = None
     objective: str | None = None
     lam: float | None = None
+    encoder: str | None = None  # told only in a sweep that compares several
 
     @property
     def label(self) -> str:
         """The cell's name, unique in its sweep: `Cosine SEP λ=0.6 seed 0`, `encoder seed 0`."""
+        if self.encoder:
+            return f"{self.kind} {self.encoder} seed {self.seed}"
         if self.kind != "multiview":
             return f"{self.kind} seed {self.seed}"
         return f"{self.principle} {self.objective} λ={self.lam:g} seed {self.seed}"

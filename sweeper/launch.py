@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Request:
     device: str = "auto"
     pack: int | None = None
     storage: str | None = None
+    encoders: dict[str, str] = field(default_factory=dict)  # see Source
 
     @property
     def default_name(self) -> str:
@@ -78,13 +79,19 @@ def launch(
 ) -> int:
     """Registers the sweep and trains what is missing of it; returns the exit code."""
     cells = expand(request)
-    references = (ref for _, run in cells if (ref := reference_of(run)))
-    sweep = name or request.default_name
-    with explained(db), Ledger.of(open_writer(db), sweep) as ledger:
-        options, extra = dataclasses.asdict(request), list(references)
-        ledger.register(options, cells, extra)
-        leave_manifest(storage_of(ledger, request.storage), sweep, options, cells, extra)
+    with explained(db), Ledger.of(open_writer(db), name or request.default_name) as ledger:
+        enter(ledger, request, cells)
         return go_on(ledger, db, address, retry_failed, console)
+
+
+def enter(ledger: Ledger, request: Request, cells: Sequence[tuple[Cell, RunConfig]]) -> None:
+    """Puts the cells into the sweep that this driver holds, and what a recovery needs beside."""
+    options = dataclasses.asdict(request)
+    references = [ref for _, run in cells if (ref := reference_of(run))]
+    ledger.register(options, cells, references)
+    name = read.sweep_of(ledger.engine, ledger.sweep_id).name
+    storage = storage_of(ledger, request.storage)
+    leave_manifest(storage, name, options, list(cells), references)
 
 
 def resume(
@@ -117,7 +124,7 @@ def go_on(
         request = Request(**sweep.options)
         started = time.monotonic()
         try:
-            with _stoppable():
+            with stoppable():
                 prepare_all((run.data for run in missing), source_of(request), console)
             signum = _execute(plan, ledger, sweep, request, address, retry_failed, console).signum
         except StoppedError as stopped:
@@ -136,7 +143,7 @@ class StoppedError(Exception):
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed."""
 
     def stop(signum: int, _frame: object) -> None:
@@ -164,7 +171,7 @@ def make_plan(engine: Engine, sweep_id: int) -> Plan:
 
 def source_of(request: Request) -> Source:
     """Where this machine finds what the request trains on."""
-    return Source(request.encoder, request.source)
+    return Source(request.encoder, request.source, request.encoders)
 
 
 def _execute(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,12 @@ class Source:
 
     encoder: str = "logmel"  # NAME, or NAME:WEIGHTS
     path: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
+    # Of a sweep that compares encoders, by the fingerprints of their latents.
+    encoders: Mapping[str, str] = field(default_factory=dict)
+
+    def encoder_of(self, data: DataConfig) -> str:
+        """NAME or NAME:WEIGHTS of what makes these latents."""
+        return self.encoders.get(data.fingerprint, self.encoder)
 
     @property
     def location(self) -> Path | None:
@@ -53,7 +59,7 @@ def latents_of(
     try:
         return open_latents(data)
     except SweeperError:
-        data = dataclasses.replace(data, encoder=source.encoder)
+        data = dataclasses.replace(data, encoder=source.encoder_of(data))
         return prepare(data, workers=workers, progress=progress, source=source.location)
 
 

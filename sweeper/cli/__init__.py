@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException  # Typer vendors Click and re
 from sweeper import __version__
 from sweeper.cli import study
 from sweeper.cli.data import data_app
+from sweeper.cli.encoders import encoders_app
 from sweeper.errors import SweeperError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(data_app, name="data")
+app.add_typer(encoders_app, name="encoders")
 
 
 def _print_version(asked: bool) -> None:

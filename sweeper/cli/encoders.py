@@ -2,8 +2,77 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-encoders_app = typer.Typer(
-    help="Frozen encoders: compare them, or pre-train one.", no_args_is_help=True
+from sweeper.cli.options import (
+    DataRoot,
+    Dataset,
+    Db,
+    Device,
+    Picture,
+    PresetName,
+    SoundFont,
+    console,
+    dataset_path,
 )
+
+encoders_app = typer.Typer(
+    help="Frozen encoders: list them, compare them, or pre-train one.", no_args_is_help=True
+)
+
+
+@encoders_app.command("list")
+def encoders_list() -> None:
+    """Show every encoder: what it takes and gives, what it costs, whether it can be used here."""
+    from sweeper.encoders import show
+
+    show(console())
+
+
+@encoders_app.command("compare")
+def encoders_compare(
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME, or NAME:PATH_OR_HUB_NAME; may be repeated. By default all whose weights "
+            "are at hand."
+        ),
+    ] = None,
+    preset: PresetName = "paper",
+    seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 of the probes.")] = 1,
+    dataset: Dataset = "notes",
+    soundfont: SoundFont = None,
+    data_root: DataRoot = None,
+    db: Db = "results.db",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the sweep; encoders and preset by default.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the probes train.")] = Device.auto,
+    out: Annotated[Path, typer.Option(help="Directory for the figure and the table.")] = Path(
+        "report"
+    ),
+    format: Annotated[
+        list[Picture] | None, typer.Option("--format", help="png, pdf or svg; may be repeated.")
+    ] = None,
+) -> None:
+    """Probe the raw latents of several encoders and draw maps of the clips, side by side.
+
+    A sweep like any other: the same command again does only what is missing, another encoder
+    joins those that are there, and `sweeper report` draws the figure again.
+    """
+    from sweeper.compare import compare
+    from sweeper.launch import Request
+
+    request = Request(
+        grid="encoders",
+        preset=preset,
+        seeds=seeds,
+        dataset=dataset,
+        source=dataset_path(dataset, soundfont, data_root),
+        device=device.value,
+    )
+    formats = [picture.value for picture in format or Picture]
+    raise typer.Exit(compare(request, encoder, db, name, out, formats, console()))

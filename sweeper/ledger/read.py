@@ -30,16 +30,21 @@ class SweepInfo:
 
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     """The sweep of that name, or the one launched last."""
-    newest = select(Sweep).order_by(Sweep.launch.desc())
+    known = sweeps(engine)
+    chosen = [sweep for sweep in known if name in (None, sweep.name)]
+    if not known:
+        raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
+    if not chosen:
+        names = ", ".join(sweep.name for sweep in known)
+        raise SweeperError(f"no sweep '{name}' in this database; it holds: {names}")
+    return chosen[0]
+
+
+def sweeps(engine: Engine) -> list[SweepInfo]:
+    """All of them, the one launched last first."""
     with Session(engine) as session:
-        sweeps = session.scalars(newest).all()
-        chosen = [sweep for sweep in sweeps if name in (None, sweep.name)]
-        if not sweeps:
-            raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
-        if not chosen:
-            known = ", ".join(sweep.name for sweep in sweeps)
-            raise SweeperError(f"no sweep '{name}' in this database; it holds: {known}")
-        return SweepInfo(chosen[0].id, chosen[0].name, json.loads(chosen[0].options))
+        rows = session.scalars(select(Sweep).order_by(Sweep.launch.desc())).all()
+        return [SweepInfo(row.id, row.name, json.loads(row.options)) for row in rows]
 
 
 def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:

@@ -1,0 +1,100 @@
+"""`sweeper encoders list`: the frozen encoders, and which of them can be used here and now."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+WIDE = 132  # columns of a log, so that no name is broken
+# A cached repository must hold such a file: a config alone gives no latents.
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An encoder as its class describes it; nothing is loaded."""
+
+    name: str
+    cls: Any
+
+    @property
+    def weights(self) -> str:
+        """The published ones: a hub name or a path; "" where none are needed, or none are set."""
+        return str(getattr(self.cls, "weights", ""))
+
+    @property
+    def shape(self) -> str:
+        """T × D of its latents with the published weights."""
+        shape = getattr(self.cls, "shape", None)
+        shape = shape if isinstance(shape, tuple) else getattr(self.cls, "published_shape", None)
+        return " × ".join(map(str, shape)) if shape else "as the model"
+
+    @property
+    def lacks(self) -> str:
+        """Why it cannot be used at once; "" where it can."""
+        for module in getattr(self.cls, "requires", ()):
+            if importlib.util.find_spec(module) is None:
+                return f"needs {module}"
+        if not hasattr(self.cls, "patterns"):  # it takes no weights
+            return ""
+        if not self.weights:
+            return "name a model"
+        return "" if is_at_hand(self.weights) else "download"
+
+
+def listed() -> list[Listed]:
+    """All that can be named, in the order of the registry."""
+    from models.encoders import ENCODERS, PRETRAINED
+
+    pretrained = {name: _class(place) for name, place in PRETRAINED.items()}
+    return [Listed(name, cls) for name, cls in {**ENCODERS, **pretrained}.items()]
+
+
+def _class(place: str) -> Any:
+    module, _, cls = place.partition(".")
+    return getattr(importlib.import_module(f"models.encoders.{module}"), cls)
+
+
+def at_hand() -> list[str]:
+    """Names of the encoders that work here without a download."""
+    return [encoder.name for encoder in listed() if not encoder.lacks]
+
+
+def is_at_hand(weights: str) -> bool:
+    """Whether a path exists, or the hub's cache holds weights of that name."""
+    if Path(weights).expanduser().exists():
+        return True
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    with contextlib.suppress(LocalEntryNotFoundError, HFValidationError):
+        cached = Path(snapshot_download(weights, local_files_only=True))
+        return any(file.suffix in WEIGHTS for file in cached.rglob("*"))
+    return False
+
+
+def show(console: Console) -> None:
+    """Prints a row an encoder."""
+    if not console.is_terminal:
+        console.width = WIDE
+    columns = ("encoder", "kHz", "T × D", "download", "licence", "here")
+    table = Table(*columns, box=None, header_style="dim")
+    table.add_column("weights", overflow="fold")
+    for encoder in listed():
+        table.add_row(
+            encoder.name,
+            f"{encoder.cls.sample_rate / 1000:g}",
+            encoder.shape,
+            getattr(encoder.cls, "download", "") or "–",
+            getattr(encoder.cls, "licence", "") or "–",
+            "[green]yes[/green]" if not encoder.lacks else f"[dim]{encoder.lacks}[/dim]",
+            encoder.weights or "–",
+        )
+    console.print(table)
+    console.print("your own weights: --encoder NAME:PATH_OR_HUB_NAME", markup=False)

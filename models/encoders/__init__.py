@@ -43,6 +43,7 @@ class Encoder(Protocol):
 
 # Imported when they are asked for: they need torch. They take weights: NAME:PATH_OR_HUB_NAME.
 PRETRAINED = {
+    "mae": "mae.MAE",
     "audiomae": "audiomae.AudioMAE",
     "dac": "hugging.DAC",
     "encodec": "hugging.EnCodec",

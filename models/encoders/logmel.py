@@ -46,6 +46,12 @@ class LogMel:
         return latents
 
 
+def log_mel_frames(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Waveform (64000,), full scale 1 -> natural logarithms (SAMPLES / HOP, BANDS), unaveraged."""
+    frames: NDArray[np.float32] = np.log(_mel(_power(waveform)) + FLOOR)
+    return frames
+
+
 def _mel(power: NDArray[np.float32]) -> NDArray[np.float32]:
     """Spectra (T, WINDOW / 2 + 1) -> sums (T, BANDS) under the filters.
 

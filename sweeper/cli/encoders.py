@@ -76,3 +76,22 @@ def encoders_compare(
     )
     formats = [picture.value for picture in format or Picture]
     raise typer.Exit(compare(request, encoder, db, name, out, formats, console()))
+
+
+@encoders_app.command("pretrain")
+def encoders_pretrain(
+    out: Annotated[Path, typer.Option(help="The file of weights to make.")],
+    clips: Annotated[int, typer.Option(help="Notes to render and learn from.")] = 12_000,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 30,
+    seed: Annotated[int, typer.Option(help="Of the first weights, the batches, the masks.")] = 0,
+    soundfont: SoundFont = None,
+) -> None:
+    """Pre-train a small masked autoencoder on rendered notes; use it with --encoder mae:FILE.
+
+    Interrupted, the same command goes on from the last whole epoch.
+    """
+    from models.pretrain import Recipe
+    from sweeper.pretrain import Request, pretrain
+
+    request = Request(out, clips, Recipe(epochs=epochs, seed=seed), soundfont=soundfont)
+    raise typer.Exit(pretrain(request, console()))

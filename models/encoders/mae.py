@@ -1,0 +1,101 @@
+"""Our own small masked autoencoder, pre-trained on rendered notes; its weights are in the package.
+
+`sweeper encoders pretrain` makes such weights. The network is `models.mae`; it sees the frames of
+`logmel`, 64 ms of hop and 128 ms of window, each band standardised with the pre-training clips'
+mean and deviation. Latents (8, 192): one vector for every half second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from models.encoders.logmel import log_mel_frames
+from models.encoders.pretrained import Pretrained, device
+from models.mae import Encoder, Shape, patchify, shape_from
+
+FORMAT = "sweeper-mae 1"
+SHIPPED = str(files("models.encoders") / "weights" / "mae.safetensors")
+
+
+class MAE(Pretrained):
+    """Latents (8, 192): the summary tokens of the ViT, after its last LayerNorm."""
+
+    name = "mae"
+    weights = SHIPPED
+    licence = "MIT"
+    download = 0
+    pool = "flatten"
+    patterns = ("*.safetensors",)
+
+    def load(self, path: Path) -> Normalised:
+        """See `Pretrained`."""
+        state, metadata = read(path)
+        encoder = Encoder(shape_from(json.loads(metadata["shape"])))
+        bands = encoder.shape.bands
+        model = Normalised(encoder, torch.zeros(bands), torch.ones(bands))
+        model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        return model
+
+    def latents(self, model: Normalised, waveforms: NDArray[np.float32]) -> Tensor:
+        """See `Pretrained`."""
+        frames = np.stack([log_mel_frames(waveform) for waveform in waveforms])
+        latents: Tensor = model(torch.from_numpy(frames).to(device()))
+        return latents
+
+
+class Normalised(nn.Module):
+    """The encoder and the statistics (bands,) of the frames that it was trained on."""
+
+    def __init__(self, encoder: Encoder, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """(N, frames, bands) -> the same."""
+        return (frames - self.mean) / self.deviation
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Log-mel frames (N, frames, bands) -> latents (N, T, D)."""
+        out: Tensor = self.encoder(patchify(self.normalise(frames), self.encoder.shape))
+        return out
+
+
+def pack(state: Mapping[str, Tensor], shape: Shape, made: Mapping[str, Any]) -> bytes:
+    """A file of weights: matrices in half precision; `made` says by what they were made (JSON)."""
+    half = {name: tensor.half() if tensor.ndim == 2 else tensor for name, tensor in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "shape": json.dumps(dataclasses.asdict(shape), sort_keys=True),
+        "made": json.dumps(made, sort_keys=True),
+    }
+    return save({name: tensor.contiguous() for name, tensor in half.items()}, metadata)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a file.
+
+    Raises:
+        ValueError: it is another model's.
+        OSError, SafetensorError: it cannot be read.
+    """
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"{path} holds no weights that `sweeper encoders pretrain` made")
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118

@@ -99,7 +99,8 @@ class PackRun:
 class Clips:
     """Frozen-encoder latents of clips, with the labels that pairs are made from."""
 
-    latents: Tensor  # (N, T, D); a memory map serves (np.load(…, mmap_mode="c"))
+    # (N, T, D), of any precision: the trainer's own copy has its own. A memory map serves.
+    latents: Tensor
     family: NDArray[Any]  # (N,)
     pitch: NDArray[Any]  # (N,)
 

@@ -34,4 +34,5 @@ def _fits(run: RunConfig, memory: int) -> int:
     tokens, features = latents.shape
     shape = Shape.of(run.kind, features, ModelSpec(run.model.hidden))
     rows = 2 * run.training.batch_pairs * tokens
-    return packed.largest_pack(shape, rows, memory - latents.train.nbytes - latents.valid.nbytes)
+    resident = 4 * (latents.train.size + latents.valid.size)  # in single precision
+    return packed.largest_pack(shape, rows, memory - resident)

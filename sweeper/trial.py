@@ -205,6 +205,7 @@ def _clips(latents: Latents, split: str) -> Clips:
 
 
 def _tensor(latents: Latents, split: str) -> torch.Tensor:
+    """(N, T, D) float16, as cached: `models` makes them float32 where they are used."""
     return torch.from_numpy(np.array(latents.split(split)))  # a copy: memory maps are read-only
 
 

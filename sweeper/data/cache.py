@@ -37,9 +37,9 @@ class Latents:
 
     fingerprint: str
     path: Path
-    train: NDArray[np.float32]  # (clips, T, D), and so on
-    valid: NDArray[np.float32]
-    downstream: NDArray[np.float32]
+    train: NDArray[np.float16]  # (clips, T, D), and so on
+    valid: NDArray[np.float16]
+    downstream: NDArray[np.float16]
     labels: dict[str, Clips]  # by split
     parts: Ints  # of the downstream clips: 0 probe training, 1 validation, 2 test
     pool: str  # "flatten" or "mean"
@@ -56,7 +56,7 @@ class Latents:
         pitches = np.concatenate([clips.pitch for clips in self.labels.values()]) + LOWEST_PITCH
         return int(pitches.min()), int(pitches.max())
 
-    def split(self, name: str) -> NDArray[np.float32]:
+    def split(self, name: str) -> NDArray[np.float16]:
         """`train`, `valid` or `downstream` by name."""
         return {"train": self.train, "valid": self.valid, "downstream": self.downstream}[name]
 

@@ -23,7 +23,7 @@ from sweeper.errors import SweeperError
 
 __all__ = ["CorruptCacheError", "Latents", "fingerprint", "open_latents", "prepare"]
 
-VERSION = 1  # of the draw, the standardisation and the files
+VERSION = 2  # of the draw, the standardisation and the files
 PART_SHARES = (0.70, 0.15, 0.15)
 PART_SEED = 20_240_603
 
@@ -103,7 +103,7 @@ def _make(
     sizes = split_sizes(data)
     with _users_fault():
         tokens, width = encoder.shape
-    size = 2 * 4 * sum(sizes.values()) * tokens * width  # raw, and standardised
+    size = (4 + 2) * sum(sizes.values()) * tokens * width  # raw, and standardised
     with cache.writing(key, size) as path:
         labels = build(dataset, encoder, sizes, path, workers, progress)
         cache.write_labels(path, labels, probe_parts(labels["downstream"]))

@@ -25,12 +25,12 @@ def runs() -> list[RunConfig]:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 GiB, and latents of 10 MB and 5 MB."""
+    """16 GiB, and latents of 10 MB and 5 MB in single precision, in which they train."""
     properties = SimpleNamespace(total_memory=16 * GIBIBYTE)
     latents = SimpleNamespace(
         shape=(8, 768),
-        train=np.empty(10_000_000, dtype=np.uint8),
-        valid=np.empty(5_000_000, dtype=np.uint8),
+        train=np.empty(2_500_000, np.float16),
+        valid=np.empty(1_250_000, np.float16),
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)

@@ -62,13 +62,14 @@ def test_every_row_holds_the_latents_of_the_clip_that_its_labels_name(tmp_path: 
     for split in labels:
         expected = (1.0 + labels[split].program - train.mean()) / train.std()
         expected = np.broadcast_to(expected[:, None, None], latents[split].shape)
-        np.testing.assert_allclose(latents[split], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(latents[split], expected, rtol=2**-11, atol=1e-5)  # float16
 
 
 def test_latents_are_standardised_with_the_training_clips_alone(tmp_path: Path) -> None:
     _, latents = run(tmp_path)
-    np.testing.assert_allclose(latents["train"].mean((0, 1)), 0, atol=1e-5)
-    np.testing.assert_allclose(latents["train"].std((0, 1)), 1, atol=1e-5)
+    train = latents["train"].astype(np.float64)
+    np.testing.assert_allclose(train.mean((0, 1)), 0, atol=1e-4)
+    np.testing.assert_allclose(train.std((0, 1)), 1, atol=1e-4)
     assert latents["downstream"].mean() > 3
 
 

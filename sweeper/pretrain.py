@@ -211,15 +211,13 @@ def load(path: Path, made: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _check_finished(path: Path, made: dict[str, Any]) -> None:
-    import json
-
     from safetensors import SafetensorError
 
     try:
-        _, metadata = read(path)
+        _, about = read(path)
     except (ValueError, OSError, SafetensorError) as error:
         raise SweeperError(f"{path} is in the way; delete it, or give another --out") from error
-    _check_same(path, json.loads(metadata["made"]), made)
+    _check_same(path, about["made"], made)
 
 
 def _check_same(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -41,8 +41,8 @@ class MAE(Pretrained):
 
     def load(self, path: Path) -> Normalised:
         """See `Pretrained`."""
-        state, metadata = read(path)
-        encoder = Encoder(shape_from(json.loads(metadata["shape"])))
+        state, about = read(path)
+        encoder = Encoder(shape_from(about["shape"]))
         bands = encoder.shape.bands
         model = Normalised(encoder, torch.zeros(bands), torch.ones(bands))
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -79,16 +79,13 @@ class Normalised(nn.Module):
 def pack(state: Mapping[str, Tensor], shape: Shape, made: Mapping[str, Any]) -> bytes:
     """A file of weights: matrices in half precision; `made` says by what they were made (JSON)."""
     half = {name: tensor.half() if tensor.ndim == 2 else tensor for name, tensor in state.items()}
-    metadata = {
-        "format": FORMAT,
-        "shape": json.dumps(dataclasses.asdict(shape), sort_keys=True),
-        "made": json.dumps(made, sort_keys=True),
-    }
-    return save({name: tensor.contiguous() for name, tensor in half.items()}, metadata)
+    about = json.dumps({"shape": dataclasses.asdict(shape), "made": made}, sort_keys=True)
+    # One entry: safetensors writes several in any order, and equal weights should be equal files.
+    return save({name: tensor.contiguous() for name, tensor in half.items()}, {FORMAT: about})
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a file.
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a file, and its `shape` and what it was `made` by.
 
     Raises:
         ValueError: it is another model's.
@@ -96,6 +93,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
+        if FORMAT not in metadata:
             raise ValueError(f"{path} holds no weights that `sweeper encoders pretrain` made")
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return tensors, json.loads(metadata[FORMAT])

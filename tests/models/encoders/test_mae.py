@@ -73,8 +73,8 @@ def test_an_encoder_that_was_pickled_gives_the_same_latents(
 def test_the_file_holds_half_precision_and_how_it_was_made(
     weights: Path, frames: np.ndarray
 ) -> None:
-    state, metadata = read(weights)
-    assert metadata["made"] == '{"seed": 0}'
+    state, about = read(weights)
+    assert about["made"] == {"seed": 0}
     for name, tensor in encoder_of(frames, 0).items():
         assert state[name].dtype == (torch.float16 if tensor.ndim == 2 else torch.float32)
         torch.testing.assert_close(state[name].float(), tensor, rtol=1e-3, atol=1e-6)

@@ -2,12 +2,12 @@
 
 He et al., 2022; Huang et al., 2022 (AudioMAE). Letters: N clips, P patches, T stretches of time,
 D width. A clip's frames are cut into patches; most are hidden; a ViT (blocks of `transformers`)
-sees the others, and a light decoder tells what the hidden ones hold, each normalised to zero mean
-and unit variance.
+sees the others, and a light decoder tells what the hidden ones hold. The latents of a stretch are
+the mean of the ViT's outputs for its patches, none hidden.
 
-One thing is not as in AudioMAE: T summary tokens go through the ViT beside the patches, and they
-are all that the decoder is given. So what a stretch of a clip holds ends up in its T vectors, which
-are the latents; the mean over the patches of a stretch, AudioMAE's way, keeps less of the pitch.
+Two things are not as in AudioMAE. A patch spans all bands: with square ones, whose mean over
+frequency has to tell where each of them was, as short a training finds hardly any pitch. And its
+values are not normalised once more, so that a note's level is part of the task.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class Shape:
 
     frames: int = 64
     bands: int = 128
-    patch_frames: int = 8
-    patch_bands: int = 4
+    patch_frames: int = 2
+    patch_bands: int = 128
+    stretches: int = 8  # T
     width: int = 192  # D
     depth: int = 4
     heads: int = 3
@@ -63,6 +64,10 @@ class Shape:
         """ValueError when there can be no such network."""
         if self.frames % self.patch_frames or self.bands % self.patch_bands:
             raise ValueError(f"patches do not tile {self.frames} × {self.bands} values")
+        if self.grid[0] % self.stretches:
+            raise ValueError(
+                f"{self.stretches} stretches are no division of {self.grid[0]} patches"
+            )
         for width, heads in ((self.width, self.heads), (self.decoder_width, self.decoder_heads)):
             if width % 4 or width % heads:
                 raise ValueError(f"width {width} is no multiple of 4 and of its {heads} heads")
@@ -77,25 +82,21 @@ class Encoder(nn.Module):
         super().__init__()
         shape.check()
         self.shape = shape
-        stretches, across = shape.grid
         self.embed = nn.Linear(shape.values, shape.width)
-        self.summary = nn.Parameter(torch.empty(1, 1, shape.width))
         self.positions: Tensor
-        self.times: Tensor
-        self.register_buffer("positions", positions(stretches, across, shape.width), False)
-        self.register_buffer("times", positions(stretches, 1, shape.width), False)
+        self.register_buffer("positions", positions(*shape.grid, shape.width), persistent=False)
         self.blocks = blocks(shape.width, shape.heads, shape.depth)
         self.norm = nn.LayerNorm(shape.width, eps=EPSILON)
 
-    def forward(self, patches: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Patches (N, P, values), and which of them are seen (N, visible); -> latents (N, T, D)."""
+    def tokens(self, patches: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Patches (N, P, values), and which of them are seen (N, visible); -> (N, visible, D)."""
         x = self.embed(patches) + self.positions
-        if kept is not None:
-            x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
-        summary = (self.summary + self.times).expand(len(x), -1, -1)
-        x = self.blocks(torch.cat((summary, x), dim=1))
-        out: Tensor = self.norm(x[:, : summary.shape[1]])
+        out: Tensor = self.norm(self.blocks(x if kept is None else pick(x, kept)))
         return out
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patches (N, P, values) -> latents (N, T, D)."""
+        return self.tokens(patches).unflatten(1, (self.shape.stretches, -1)).mean(2)
 
 
 class MaskedAutoencoder(nn.Module):
@@ -104,20 +105,16 @@ class MaskedAutoencoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.encoder = Encoder(shape)
-        stretches, across = shape.grid
         width = shape.decoder_width
         self.narrow = nn.Linear(shape.width, width)
         self.hidden = nn.Parameter(torch.empty(1, 1, width))
         self.positions: Tensor
-        self.times: Tensor
-        self.register_buffer("positions", positions(stretches, across, width), False)
-        self.register_buffer("times", positions(stretches, 1, width), False)
+        self.register_buffer("positions", positions(*shape.grid, width), persistent=False)
         self.blocks = blocks(width, shape.decoder_heads, shape.decoder_depth)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.predict = nn.Linear(width, shape.values)
         self.apply(_initialise)
         nn.init.normal_(self.hidden, std=0.02)
-        nn.init.normal_(self.encoder.summary, std=0.02)
 
     def forward(self, frames: Tensor, order: Tensor) -> Tensor:
         """Mean squared error of the hidden patches.
@@ -128,16 +125,21 @@ class MaskedAutoencoder(nn.Module):
         shape = self.encoder.shape
         patches = patchify(frames, shape)
         kept, hidden = order[:, : shape.visible], order[:, shape.visible :]
-        predicted = self.decode(self.encoder(patches, kept), hidden)
-        return hidden_loss(predicted, patches, hidden)
+        predicted = self.decode(self.encoder.tokens(patches, kept), kept, hidden)
+        return F.mse_loss(predicted.float(), pick(patches, hidden))
 
-    def decode(self, latents: Tensor, hidden: Tensor) -> Tensor:
-        """Latents (N, T, D) -> the normalised values of some patches (N, hidden, values)."""
-        known = self.narrow(latents) + self.times
+    def decode(self, tokens: Tensor, kept: Tensor, hidden: Tensor) -> Tensor:
+        """Tokens (N, visible, D) of the patches `kept` -> those `hidden` (N, hidden, values)."""
+        known = self.narrow(tokens) + self.positions[0][kept]
         asked = self.hidden + self.positions[0][hidden]
         x = self.norm(self.blocks(torch.cat((known, asked), dim=1))[:, known.shape[1] :])
         out: Tensor = self.predict(x)
         return out
+
+
+def pick(x: Tensor, which: Tensor) -> Tensor:
+    """Of x (N, P, …) the rows `which` (N, n) of each clip: (N, n, …)."""
+    return x.gather(1, which[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class Blocks(nn.ModuleList):
@@ -179,16 +181,6 @@ def patchify(frames: Tensor, shape: Shape) -> Tensor:
     stretches, across = shape.grid
     cut = frames.view(len(frames), stretches, shape.patch_frames, across, shape.patch_bands)
     return cut.transpose(2, 3).reshape(len(frames), shape.patches, shape.values)
-
-
-def hidden_loss(predicted: Tensor, patches: Tensor, hidden: Tensor) -> Tensor:
-    """Mean squared error against the hidden patches, each normalised.
-
-    Predicted (N, hidden, values), patches (N, P, values), `hidden` (N, hidden) their numbers.
-    """
-    target = patches.gather(1, hidden[..., None].expand(-1, -1, patches.shape[-1])).float()
-    mean, variance = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
-    return F.mse_loss(predicted.float(), (target - mean) / (variance + EPSILON).sqrt())
 
 
 def shape_from(raw: dict[str, float]) -> Shape:

@@ -48,7 +48,7 @@ class Request:
     """One `sweeper encoders pretrain`."""
 
     out: Path
-    clips: int = 12_000  # silent ones are left out
+    clips: int = 16_000  # silent ones are left out
     recipe: Recipe = field(default_factory=Recipe)
     shape: Shape = field(default_factory=Shape)
     soundfont: Path | None = None

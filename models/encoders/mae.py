@@ -30,7 +30,7 @@ SHIPPED = str(files("models.encoders") / "weights" / "mae.safetensors")
 
 
 class MAE(Pretrained):
-    """Latents (8, 192): the summary tokens of the ViT, after its last LayerNorm."""
+    """Latents (8, 192): means of the ViT's normalised outputs over each half second."""
 
     name = "mae"
     weights = SHIPPED

@@ -81,7 +81,7 @@ def encoders_compare(
 @encoders_app.command("pretrain")
 def encoders_pretrain(
     out: Annotated[Path, typer.Option(help="The file of weights to make.")],
-    clips: Annotated[int, typer.Option(help="Notes to render and learn from.")] = 12_000,
+    clips: Annotated[int, typer.Option(help="Notes to render and learn from.")] = 16_000,
     epochs: Annotated[int, typer.Option(help="Passes over them.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the first weights, the batches, the masks.")] = 0,
     soundfont: SoundFont = None,

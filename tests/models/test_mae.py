@@ -7,12 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from models.mae import MaskedAutoencoder, Shape, hidden_loss, patchify, positions, shape_from
+from models.mae import MaskedAutoencoder, Shape, patchify, pick, positions, shape_from
 from models.pretrain import Pretraining, Recipe, rate, statistics
 
 TINY = Shape(
-    frames=8, bands=12, patch_frames=2, patch_bands=3, width=8, depth=1, heads=2,
+    frames=8, bands=12, patch_frames=2, patch_bands=3, stretches=2, width=8, depth=1, heads=2,
     decoder_width=8, decoder_depth=1, decoder_heads=2,
 )  # fmt: skip
 RECIPE = Recipe(epochs=3, batch=4)
@@ -47,34 +48,49 @@ def test_positions_are_the_sines_and_cosines_of_row_and_column() -> None:
 
 
 def test_the_loss_is_that_of_the_hidden_patches_alone() -> None:
-    patches = torch.tensor([[[1.0, 3.0], [0.0, 0.0], [7.0, -1.0]]])
-    hidden = torch.tensor([[2]])
-    unit = 1 / 2**0.5  # deviation of two values, n − 1: the first lies 1/√2 above the mean
-    exact = torch.tensor([[[unit, -unit]]])
-    assert hidden_loss(exact, patches, hidden).item() == pytest.approx(0, abs=1e-6)
-    assert hidden_loss(exact + 0.5, patches, hidden).item() == pytest.approx(0.25, abs=1e-5)
-    patches[:, :2] = 99.0
-    assert hidden_loss(exact, patches, hidden).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_what_is_hidden_cannot_be_seen_by_the_encoder() -> None:
     torch.manual_seed(1)
-    encoder = MaskedAutoencoder(TINY).encoder.eval()
-    patches = torch.randn(2, TINY.patches, TINY.values)
+    model = MaskedAutoencoder(TINY)
+    nn.init.zeros_(model.predict.weight)
+    nn.init.constant_(model.predict.bias, 3.0)  # it says 3, whatever it sees
+    order = torch.rand(2, TINY.patches).argsort(1)
+    kept, hidden = order[:, : TINY.visible], order[:, TINY.visible :]
+    assert (kept.shape, hidden.shape) == ((2, 4), (2, 12))
+    frames = torch.randn(2, TINY.frames, TINY.bands)
+    expected = (pick(patchify(frames, TINY), hidden) - 3).square().mean()
+    torch.testing.assert_close(model(frames, order), expected)
+    assert not torch.isclose(model(frames, order.flip(1)), expected)
+
+
+def test_what_is_hidden_cannot_be_seen() -> None:
+    torch.manual_seed(1)
+    model = MaskedAutoencoder(TINY)
     kept = torch.tensor([[0, 5, 9, 14], [3, 2, 1, 0]])
-    before = encoder(patches, kept)
-    altered = torch.randn_like(patches).scatter(
-        1,
-        kept[..., None].expand(-1, -1, TINY.values),
-        patches.gather(1, kept[..., None].expand(-1, -1, TINY.values)),
-    )
-    torch.testing.assert_close(encoder(altered, kept), before)
-    assert not torch.allclose(encoder(altered), encoder(patches))
+    hidden = torch.tensor([[1, 2], [8, 15]])
+    patches = torch.randn(2, TINY.patches, TINY.values)
+    altered = torch.randn_like(patches)
+    altered.scatter_(1, kept[..., None].expand(-1, -1, TINY.values), pick(patches, kept))
+    decoded = [
+        model.decode(model.encoder.tokens(seen, kept), kept, hidden) for seen in (patches, altered)
+    ]
+    torch.testing.assert_close(decoded[0], decoded[1])
+    assert not torch.allclose(model.encoder(altered), model.encoder(patches))
+
+
+def test_latents_are_means_over_the_patches_of_a_stretch() -> None:
+    torch.manual_seed(1)
+    encoder = MaskedAutoencoder(TINY).encoder
+    patches = torch.randn(2, TINY.patches, TINY.values)
+    tokens = encoder.tokens(patches)  # 4 × 4 of them: the first 8 are the first stretch
+    latents = encoder(patches)
+    assert latents.shape == (2, 2, 8)
+    torch.testing.assert_close(latents[:, 0], tokens[:, :8].mean(1))
 
 
 def test_a_shape_that_cannot_be_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match="do not tile"):
         Shape(bands=100, patch_bands=16).check()
+    with pytest.raises(ValueError, match="no division"):
+        Shape(stretches=7).check()
     with pytest.raises(ValueError, match="no multiple"):
         Shape(width=190).check()
     with pytest.raises(ValueError, match="hidden patches"):

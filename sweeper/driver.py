@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -147,10 +147,10 @@ def execute(
 
 
 def _apart(
-    missing: Iterable[RunConfig], ledger: Ledger, checkpoints: Checkpoints
+    missing: Sequence[RunConfig], ledger: Ledger, checkpoints: Checkpoints
 ) -> dict[str, tuple[bool, int]]:
     """What keeps runs in packs of their own: a suspicion, and the epoch they go on from."""
-    suspected = read.suspects(ledger.engine)
+    suspected = read.suspects(ledger.engine, (run.key for run in missing))
     return {run.key: (run.key in suspected, checkpoints.epoch(run.key)) for run in missing}
 
 

@@ -159,14 +159,14 @@ def _settle(ledger: Ledger, storage: str | None) -> None:
     drain_spools(ledger)
     adopt(ledger, own)
     ledger.close_attempts(INTERRUPTED, "its driver is gone")
-    done = (key for key, state in read.states(ledger.engine).items() if state in DONE)
+    states = make_plan(ledger.engine, ledger.sweep_id).states
+    done = (key for key, state in states.items() if state in DONE)
     Checkpoints(own, ledger_id(ledger.engine)).remove_all(done)
 
 
 def make_plan(engine: Engine, sweep_id: int) -> Plan:
     """The sweep's runs with their references, and what the ledger says of each."""
-    runs = with_references(read.runs_of(engine, sweep_id))
-    return Plan(tuple(runs), read.states(engine))
+    return read.plan_of(engine, read.runs_of(engine, sweep_id))
 
 
 def source_of(request: Request) -> Source:
@@ -193,7 +193,7 @@ def _execute(
             plan,
             ledger,
             Resources(address, request.device, request.pack),
-            references=read.validation_mse(engine),
+            references=read.validation_mse(engine, plan.keys),
             storage=storage_of(ledger, request.storage),
             retry_failed=retry_failed,
             trial_options={"source": dataclasses.asdict(source_of(request))},
@@ -207,11 +207,9 @@ def dry_run(request: Request, db: str, name: str | None, console: Console) -> No
     from sweeper.summary import print_plan
 
     cells = expand(request)
-    runs = with_references(run for _, run in cells)
-    states: dict[str, str] = {}
-    pace = None
+    runs = [run for _, run in cells]
+    plan, pace = Plan(tuple(with_references(runs)), {}), None
     if "://" in db or Path(db).exists():
         engine = open_reader(db)
-        states, pace = read.states(engine), read.pace(engine)
-    plan = Plan(tuple(runs), states)
+        plan, pace = read.plan_of(engine, runs), read.pace(engine)
     print_plan(plan, cells, name or request.default_name, db, pace, console)

@@ -111,6 +111,11 @@ class Plan:
     runs: tuple[RunConfig, ...]  # references included
     states: Mapping[str, str]  # run key → state, of runs that were tried
 
+    @property
+    def keys(self) -> list[str]:
+        """Of all its runs."""
+        return [run.key for run in self.runs]
+
     def missing(self, retry_failed: bool = False) -> list[RunConfig]:
         """Runs to train now: all but the finished, the diverged and, unless asked, the failed."""
         done = set(DONE) - ({FAILED} if retry_failed else set())

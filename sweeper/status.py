@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 from sweeper.live import matrix
-from sweeper.plan import Plan, with_references
 
 WATCH_SECONDS = 2.0
 
@@ -37,21 +36,21 @@ def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Cons
 
 def summary(engine: Engine, sweep: read.SweepInfo) -> dict[str, Any]:
     """Counts of cells and of runs; a run is counted once, whichever cells show it."""
-    runs = with_references(read.runs_of(engine, sweep.id))
-    plan = Plan(tuple(runs), read.states(engine))
+    plan = read.plan_of(engine, read.runs_of(engine, sweep.id))
     cells = read.results(engine, sweep.name)
     return {
         "sweep": sweep.name,
         "cells": len(cells),
         "cells_finished": int((cells["state"] == "finished").sum()),
-        "runs": len(runs),
-        "planned": len(runs),
+        "runs": len(plan.runs),
+        "planned": len(plan.runs),
         "finished": plan.count("finished"),
         "running": plan.count("running"),
         "failed": plan.count("failed"),
         "diverged": plan.count("diverged"),
         "unknown": plan.count("unknown"),
-        "pending": len(runs) - plan.count("finished", "running", "failed", "diverged", "unknown"),
+        "pending": len(plan.runs)
+        - plan.count("finished", "running", "failed", "diverged", "unknown"),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,12 @@ from sweeper.errors import SweeperError
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
 from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
-from sweeper.plan import cost
+from sweeper.plan import Plan, cost, with_references
+
+# A reader's memory does not grow with the database: it asks for what concerns its own sweep.
+HANDFUL = 1_000  # keys in a query; databases bear some 30,000
+NAMED = 10  # sweeps that a message lists
+PACED = 500  # attempts that tell how fast this machine is
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,15 @@ class SweepInfo:
 
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     """The sweep of that name, or the one launched last."""
-    known = sweeps(engine)
-    chosen = [sweep for sweep in known if name in (None, sweep.name)]
+    newest = select(Sweep).order_by(Sweep.launch.desc())
+    asked = newest if name is None else newest.where(Sweep.name == name)
+    with Session(engine) as session:
+        if sweep := session.scalars(asked.limit(1)).first():
+            return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
+        known = ", ".join(other.name for other in session.scalars(newest.limit(NAMED)))
     if not known:
         raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
-    if not chosen:
-        names = ", ".join(sweep.name for sweep in known)
-        raise SweeperError(f"no sweep '{name}' in this database; it holds: {names}")
-    return chosen[0]
+    raise SweeperError(f"no sweep '{name}' in this database; it holds: {known}")
 
 
 def sweeps(engine: Engine) -> list[SweepInfo]:
@@ -67,19 +74,28 @@ def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
     return [RunConfig.from_json(config) for config in configs.values()]
 
 
-def states(engine: Engine) -> dict[str, str]:
-    """Run key → state, for every run that was ever tried: finished, or its latest attempt's.
+def plan_of(engine: Engine, runs: Iterable[RunConfig]) -> Plan:
+    """Those runs and their references, and what the ledger says of each."""
+    own = tuple(with_references(runs))
+    return Plan(own, states(engine, (run.key for run in own)))
+
+
+def states(engine: Engine, keys: Iterable[str]) -> dict[str, str]:
+    """Run key → state, of those runs that were ever tried: finished, or their latest attempt's.
 
     A run is `running` only while the driver that opened its attempt lives; where nobody can
     tell, it is `unknown`.
     """
-    columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
     drivers = holders(engine)
+    found: dict[str, str] = {}
     with Session(engine) as session:
-        latest = session.execute(select(*columns).join(Attempt).order_by(Attempt.id))
-        found = {row.key: _told(row, drivers.get(row.sweep_id)) for row in latest}
-        finished = session.scalars(select(Run.key).join(Score, Score.run_id == Run.id))
-        found.update(dict.fromkeys(finished, FINISHED))
+        for some in _handfuls(keys):
+            columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
+            tried = select(*columns).join(Attempt).where(Run.key.in_(some)).order_by(Attempt.id)
+            for row in session.execute(tried):
+                found[row.key] = _told(row, drivers.get(row.sweep_id))
+            scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(some))
+            found.update(dict.fromkeys(session.scalars(scored), FINISHED))
     return found
 
 
@@ -92,9 +108,9 @@ def _told(attempt: Any, driver: Holder | None) -> str:
     return RUNNING if driver.verdict == LIVE else UNKNOWN
 
 
-def suspects(engine: Engine) -> set[str]:
-    """Keys of runs whose latest attempt broke off with an error that may be another run's."""
-    return {key for key, state in states(engine).items() if state == UNCONFIRMED}
+def suspects(engine: Engine, keys: Iterable[str]) -> set[str]:
+    """Those of the runs whose latest attempt broke off with an error that may be another run's."""
+    return {key for key, state in states(engine, keys).items() if state == UNCONFIRMED}
 
 
 def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
@@ -112,20 +128,20 @@ def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
     return found
 
 
-def validation_mse(engine: Engine) -> dict[str, float]:
-    """Run key → validation L_rec at the best epoch, of every finished run that has one."""
+def validation_mse(engine: Engine, keys: Iterable[str]) -> dict[str, float]:
+    """Run key → validation L_rec at the best epoch, of those of the runs that have one."""
     query = select(Run.key, Score.valid_rec).join(Score, Score.run_id == Run.id)
     with Session(engine) as session:
-        return {key: rec for key, rec in session.execute(query) if rec is not None}
+        found = (session.execute(query.where(Run.key.in_(some))) for some in _handfuls(keys))
+        return {key: rec for rows in found for key, rec in rows if rec is not None}
 
 
 def pace(engine: Engine) -> float | None:
-    """Core-seconds a unit of `plan.cost`, by all finished attempts; None where there are none."""
+    """Core-seconds a unit of `plan.cost`, by the latest attempts; None where none has finished."""
     query = select(Run.config, Attempt.seconds).join(Attempt).where(Attempt.state == "finished")
     with Session(engine) as session:
-        past = [
-            (RunConfig.from_json(config), seconds) for config, seconds in session.execute(query)
-        ]
+        latest = session.execute(query.order_by(Attempt.id.desc()).limit(PACED)).all()
+    past = [(RunConfig.from_json(config), seconds) for config, seconds in latest]
     work = sum(cost(run) for run, _ in past)
     return sum(seconds or 0.0 for _, seconds in past) / work if work else None
 
@@ -136,7 +152,7 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, params={"sweep": sweep})
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    known = states(engine)
+    known = states(engine, frame["run_key"])
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [known.get(key, state) for key, state in rows]
     return frame
@@ -163,3 +179,8 @@ def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | N
     counts = Counter((row.state, row.cause or "unknown cause") for row in bad)
     traces = {(row.state, row.cause or "unknown cause"): row.traceback for row in bad}
     return [(state, cause, n, traces[state, cause]) for (state, cause), n in counts.most_common()]
+
+
+def _handfuls(keys: Iterable[str]) -> Iterator[list[str]]:
+    distinct = list(dict.fromkeys(keys))
+    return (distinct[start : start + HANDFUL] for start in range(0, len(distinct), HANDFUL))

@@ -134,7 +134,7 @@ def test_a_spooled_event_that_no_longer_fits_is_noted_and_stops_nobody(
     for own in (odd, results):
         spool.append({"event": "results", "pack": "p", "results": own, "seconds": 1.0})
     assert drain_spools(ledger) == 1
-    assert read.states(engine) == {key: "finished"}
+    assert read.states(engine, [key]) == {key: "finished"}
     assert not spool.path.exists()
     with engine.connect() as connection:
         kinds = connection.scalars(text("SELECT kind FROM events")).all()

@@ -158,7 +158,7 @@ def test_a_driver_that_lost_its_sweep_can_write_nothing(engine: Engine, smoke: S
         with pytest.raises(FencedError):
             write()
     assert zombie.lease.lost.is_set()
-    assert read.states(engine) == {key: "interrupted"}
+    assert read.states(engine, [key]) == {key: "interrupted"}
 
 
 def test_the_heart_beats_by_the_databases_clock(
@@ -192,7 +192,7 @@ def test_a_run_is_running_only_under_a_live_lease(
     key = smoke[0][1].key
     ledger.start_attempts("p", [key], Provenance())
     hand_over(engine, **{**ELSEWHERE, **change})
-    assert read.states(engine)[key] == state
+    assert read.states(engine, [key])[key] == state
     with engine.connect() as connection:
         view = text("SELECT state FROM results WHERE run_key = :key")
         assert set(connection.scalars(view, {"key": key})) == {state}

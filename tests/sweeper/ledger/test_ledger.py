@@ -99,12 +99,23 @@ def test_states_follow_the_latest_attempt_until_a_run_is_finished(
     ledger.register({}, smoke)
     key = smoke[0][1].key
     ledger.start_attempts("p", [key], Provenance())
-    assert read.states(engine)[key] == "running"
+    assert read.states(engine, [key])[key] == "running"
     assert ledger.close_attempts("interrupted", "signal 2") == 1
-    assert read.states(engine)[key] == "interrupted"
+    assert read.states(engine, [key])[key] == "interrupted"
     train(ledger, "q", [scored(key)])
     ledger.start_attempts("r", [key], Provenance())
-    assert read.states(engine)[key] == "finished"
+    assert read.states(engine, [key])[key] == "finished"
+
+
+def test_a_reader_is_told_of_the_runs_it_asks_for_and_of_no_others(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    keys = [run.key for _, run in smoke]
+    train(ledger, "p", [scored(key) for key in keys])
+    assert read.states(engine, keys[:2]) == dict.fromkeys(keys[:2], "finished")
+    assert set(read.validation_mse(engine, keys[2:])) <= set(keys[2:])
+    assert read.states(engine, []) == {} == read.states(engine, ["0" * 64])
 
 
 def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:

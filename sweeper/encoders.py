@@ -18,7 +18,7 @@ WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 
 @dataclass(frozen=True)
 class Listed:
-    """An encoder as its class describes it; nothing is loaded."""
+    """An encoder as its class describes it."""
 
     name: str
     cls: Any
@@ -30,10 +30,13 @@ class Listed:
 
     @property
     def shape(self) -> str:
-        """T × D of its latents with the published weights."""
-        shape = getattr(self.cls, "shape", None)
-        shape = shape if isinstance(shape, tuple) else getattr(self.cls, "published_shape", None)
-        return " × ".join(map(str, shape)) if shape else "as the model"
+        """T × D of its latents: as published, else as found where its weights are at hand."""
+        from models.encoders import make_encoder
+
+        shape = getattr(self.cls, "published_shape", None)
+        if shape is None and not self.lacks:
+            shape = make_encoder(self.name).shape
+        return " × ".join(map(str, shape)) if shape else "–"
 
     @property
     def lacks(self) -> str:
@@ -91,10 +94,16 @@ def show(console: Console) -> None:
             encoder.name,
             f"{encoder.cls.sample_rate / 1000:g}",
             encoder.shape,
-            getattr(encoder.cls, "download", "") or "–",
-            getattr(encoder.cls, "licence", "") or "–",
+            str(getattr(encoder.cls, "download", "") or "–"),
+            str(getattr(encoder.cls, "licence", "") or "–"),
             "[green]yes[/green]" if not encoder.lacks else f"[dim]{encoder.lacks}[/dim]",
-            encoder.weights or "–",
+            _where(encoder.weights),
         )
     console.print(table)
     console.print("your own weights: --encoder NAME:PATH_OR_HUB_NAME", markup=False)
+
+
+def _where(weights: str) -> str:
+    if not weights:
+        return "–"
+    return "in the package" if Path(weights).is_absolute() else weights

@@ -96,7 +96,8 @@ class Encoder(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (N, P, values) -> latents (N, T, D)."""
-        return self.tokens(patches).unflatten(1, (self.shape.stretches, -1)).mean(2)
+        tokens = self.tokens(patches)
+        return tokens.reshape(len(tokens), self.shape.stretches, -1, self.shape.width).mean(2)
 
 
 class MaskedAutoencoder(nn.Module):

@@ -35,7 +35,8 @@ class MAE(Pretrained):
     name = "mae"
     weights = SHIPPED
     licence = "MIT"
-    download = 0
+    download = ""  # it comes with the package
+    published_shape = (8, 192)
     pool = "flatten"
     patterns = ("*.safetensors",)
 

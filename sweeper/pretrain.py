@@ -97,6 +97,7 @@ def pretrain(request: Request, console: Console) -> int:
     state = load(partial(request.out), made)
     with data_progress(console) as progress:
         frames = frames_of(notes, request.clips, progress)
+    torch.set_num_threads(1)  # so that the number of cores decides nothing
     try:
         training = Pretraining(frames, request.shape, request.recipe)
         if state is not None:
@@ -130,7 +131,7 @@ def train(training: Pretraining, request: Request, made: dict[str, Any], console
 
 
 def description(request: Request, notes: Notes) -> dict[str, Any]:
-    """All that decides the weights, to the number of threads; JSON."""
+    """All that decides the weights but the processor; JSON."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
     return {
         "clips": request.clips,
@@ -138,7 +139,6 @@ def description(request: Request, notes: Notes) -> dict[str, Any]:
         "shape": dataclasses.asdict(request.shape),
         "data": digest_of(notes, request.clips),
         "versions": versions,
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -48,7 +48,9 @@ class Listed:
             return ""
         if not self.weights:
             return "name a model"
-        return "" if is_at_hand(self.weights) else "download"
+        if is_at_hand(self.weights):
+            return ""
+        return "missing" if Path(self.weights).is_absolute() else "download"
 
 
 def listed() -> list[Listed]:

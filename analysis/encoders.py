@@ -119,7 +119,7 @@ def _map(axes: Axes, row: pd.Series, task: str) -> None:
     axes.set_box_aspect(1)
     axes.spines[["top", "right"]].set_visible(True)
     first = [f"{row['encoder']} ({_size(row)})"] if task == "pitch" else []
-    axes.set_title("\n".join([*first, _scores(row, task)]))
+    axes.set_title("\n".join([*first, _scores(row, task)]), fontsize=7)
     if pd.isna(row["method"]):
         axes.text(0.5, 0.5, "no map yet", transform=axes.transAxes, ha="center", color=style.GREY)
     elif task == "instrument":
@@ -132,7 +132,7 @@ def _size(row: pd.Series) -> str:
 
 def _scores(row: pd.Series, task: str) -> str:
     separation = _number(row[f"separation_{task}"])
-    return f"{_SHORT[task]}: sep {separation}, acc {_number(row[task])}"
+    return f"{_SHORT[task]} sep {separation}, acc {_number(row[task])}"
 
 
 def _number(value: float) -> str:

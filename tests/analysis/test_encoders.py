@@ -112,9 +112,9 @@ def test_umap_is_drawn_where_there_is_one_and_each_is_called_what_it_is() -> Non
 def test_every_encoder_has_a_map_by_pitch_and_one_by_family(count: int) -> None:
     figure = encoders.draw(comparison(names=list(SEEN)[:count]))
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert sum("pitch: sep" in title for title in titles) == count
-    assert sum("family: sep" in title for title in titles) == count
-    drawn = [axes for axes in figure.axes if "family: sep" in axes.get_title(loc="left")]
+    assert sum("pitch sep" in title for title in titles) == count
+    assert sum("family sep" in title for title in titles) == count
+    drawn = [axes for axes in figure.axes if "family sep" in axes.get_title(loc="left")]
     assert all(len(axes.collections) == len(FAMILIES) for axes in drawn)
     assert all(sum(len(c.get_offsets()) for c in axes.collections) == 66 for axes in drawn)
 

@@ -22,6 +22,14 @@ class Encoder(Protocol):
     def name(self) -> str: ...
 
     @property
+    def licence(self) -> str:
+        """Of the weights."""
+
+    @property
+    def download(self) -> str:
+        """Size of the published weights, such as "343 MB"; "" if nothing is downloaded."""
+
+    @property
     def sample_rate(self) -> int:
         """Of the waveforms, Hz."""
 
@@ -45,6 +53,7 @@ class Encoder(Protocol):
 PRETRAINED = {
     "mae": "mae.MAE",
     "audiomae": "audiomae.AudioMAE",
+    "audioldm": "audioldm.AudioLDM",
     "dac": "hugging.DAC",
     "encodec": "hugging.EnCodec",
     "ast": "hugging.AST",

@@ -40,6 +40,8 @@ class AudioMAE(Pretrained):
 
     name = "audiomae"
     weights = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
+    licence = "CC BY-NC 4.0"  # the repository's LICENSE; its README and the port's card lack NC
+    download = "343 MB"
     patterns = FILES
 
     def load(self, path: Path) -> ViT:

@@ -67,9 +67,10 @@ class Codec(Pretrained):
 
 
 class DAC(Codec):
-    """Descript Audio Codec (Kumar et al., 2023): D = 1024. MIT."""
+    """Descript Audio Codec (Kumar et al., 2023): D = 1024."""
 
     name, weights, kind = "dac", "descript/dac_16khz", "DacModel"
+    licence = "MIT"
 
 
 class EnCodec(Codec):

@@ -24,6 +24,8 @@ class LogMel:
     """Logarithm of mel-band power, averaged over 8 equal stretches of a clip of 4 seconds."""
 
     name = "logmel"
+    licence = "MIT"  # this package's: there are no weights
+    download = ""
     sample_rate = SAMPLE_RATE
     shape = (STRETCHES, BANDS)
     pool = "flatten"

@@ -21,6 +21,7 @@ from models.encoders import hub
 
 SAMPLE_RATE = 16_000
 SAMPLES = 4 * SAMPLE_RATE
+SEE_CARD = "see its card"
 TOKENS = 25  # of 160 ms: AudioMAE's. Finer frames are averaged to as many
 
 
@@ -29,6 +30,8 @@ class Pretrained:
 
     name: str
     weights: str  # the published ones
+    licence: str = SEE_CARD
+    download: str = SEE_CARD
     version: ClassVar[int] = 1  # raise it when the same weights would give other latents
     patterns: ClassVar[Sequence[str]] = ("*.json", "*.safetensors", "*.bin")
     sample_rate = SAMPLE_RATE

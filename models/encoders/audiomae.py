@@ -42,6 +42,7 @@ class AudioMAE(Pretrained):
     weights = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
     licence = "CC BY-NC 4.0"  # the repository's LICENSE; its README and the port's card lack NC
     download = "343 MB"
+    published_shape = (TOKENS, 768)
     patterns = FILES
 
     def load(self, path: Path) -> ViT:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.encoders.pretrained import SAMPLES, Pretrained, averaged, device, resample
+from models.encoders.pretrained import SAMPLES, TOKENS, Pretrained, averaged, device, resample
 
 SECONDS = 4
 
@@ -70,6 +70,7 @@ class DAC(Codec):
     """Descript Audio Codec (Kumar et al., 2023): D = 1024."""
 
     name, weights, kind = "dac", "descript/dac_16khz", "DacModel"
+    published_shape = (TOKENS, 1_024)
     licence = "MIT"
 
 
@@ -77,6 +78,7 @@ class EnCodec(Codec):
     """EnCodec (Défossez et al., 2022): D = 128."""
 
     name, weights, kind = "encodec", "facebook/encodec_24khz", "EncodecModel"
+    published_shape = (TOKENS, 128)
 
 
 class AST(Pretrained):
@@ -84,6 +86,7 @@ class AST(Pretrained):
 
     name = "ast"
     weights = "MIT/ast-finetuned-audioset-10-10-0.4593"
+    published_shape = (39, 768)
 
     def load(self, path: Path) -> Any:
         """See `Pretrained`."""
@@ -108,6 +111,7 @@ class CLAP(Pretrained):
 
     name = "clap"
     weights = "laion/clap-htsat-unfused"
+    published_shape = (13, 768)
 
     def load(self, path: Path) -> Any:
         """See `Pretrained`."""

@@ -30,6 +30,7 @@ class Pretrained:
 
     name: str
     weights: str  # the published ones
+    published_shape: ClassVar[tuple[int, int] | None] = None  # (T, D) with them
     licence: str = SEE_CARD
     download: str = SEE_CARD
     version: ClassVar[int] = 1  # raise it when the same weights would give other latents

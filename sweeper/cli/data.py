@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from sweeper.cli.options import (
@@ -45,3 +48,24 @@ def data_info(
 
     source = Source(encoder, dataset_path(dataset, soundfont, data_root))
     describe_preset(preset, dataset, source, console())
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[
+        str, typer.Argument(help="nsynth (to --data-root), or nsynth-mini (to the hub's cache).")
+    ],
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Directory for the archives.")
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help="Which archives, of train,valid,test; the study needs no valid.")
+    ] = "train,test",
+    url: Annotated[
+        str | None, typer.Option(help="Where the archives are: a mirror of the published place.")
+    ] = None,
+) -> None:
+    """Download a published dataset; the same command goes on after a break."""
+    from sweeper.data.fetch import BASE, fetch
+
+    fetch(name, data_root, parts, url or BASE, console())

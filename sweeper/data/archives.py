@@ -6,13 +6,14 @@ import contextlib
 import gzip
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 from sweeper.data.parts import (
     BLOCK,
     UNUSABLE,
+    Listen,
     Listing,
     Place,
     digest_of_ends,
@@ -40,7 +41,7 @@ class TarPart:
         """The digest of its ends."""
         return {"file": digest_of_ends(self.path)}
 
-    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+    def listing(self, audio: Listen | None) -> Listing:
         """See `Part`. Everything flows by, so every wav is checked."""
         listing = Listing()
         with self._damage(), self._open() as stream:
@@ -48,7 +49,7 @@ class TarPart:
                 for member in archive:
                     archive.members = []  # type: ignore[attr-defined]  # or it keeps them all
                     if member.isfile():
-                        self._take(archive, member, listing, audio or samples)
+                        self._take(archive, member, listing, audio)
             while stream.read(BLOCK):  # up to the checksum
                 pass
         if not listing.labels:
@@ -67,7 +68,7 @@ class TarPart:
         archive: tarfile.TarFile,
         member: tarfile.TarInfo,
         listing: Listing,
-        audio: Callable[[bytes], object],
+        audio: Listen | None,
     ) -> None:
         path = Path(member.name)
         content = archive.extractfile(member)
@@ -77,7 +78,8 @@ class TarPart:
             listing.labels = labels_of_examples(content.read(), self.path)
         elif path.suffix == ".wav":
             try:
-                audio(content.read())
+                raw = content.read()
+                audio(path.stem, raw) if audio else samples(raw)
                 listing.put(path.stem, (member.offset_data, member.size))
             except ValueError as error:
                 listing.leave_out(UNUSABLE, f"{path.stem}: {error}")
@@ -122,7 +124,7 @@ class ParquetPart:
         """The digests of the shards' ends."""
         return {shard.name: digest_of_ends(shard) for shard in self._shards}
 
-    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+    def listing(self, audio: Listen | None) -> Listing:
         """See `Part`. The audio column is left alone unless it is to be checked."""
         listing = Listing()
         self._groups = [
@@ -145,12 +147,12 @@ class ParquetPart:
         listing: Listing,
         example: dict[str, Any],
         place: Place,
-        audio: Callable[[bytes], None] | None,
+        audio: Listen | None,
     ) -> None:
         name = str(example["note_str"])
         try:
             if audio:
-                audio(self._audio(place[0])[place[1]])
+                audio(name, self._audio(place[0])[place[1]])
             listing.put(name, place)
             listing.labels.setdefault(name, label_of(example))
         except ValueError as error:

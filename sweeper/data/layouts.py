@@ -44,6 +44,11 @@ def _part(root: Path, name: str) -> Part:
         return unpacked(path)
     if shards := [*root.glob(f"{name}-*.parquet"), *root.glob(f"data/{name}-*.parquet")]:
         return ParquetPart(shards)
+    if records := sorted(root.glob(f"nsynth-{name}*.tfrecord*")):
+        raise SweeperError(
+            f"{records[0]} is in the TFRecord form, which is not read; take the json/wav archive: "
+            f"sweeper data fetch nsynth --data-root {root}"
+        )
     raise SweeperError(
         f"{root} has no {name} part: neither nsynth-{name}.jsonwav.tar.gz, nor the directory "
         f"nsynth-{name}, nor {name}-*.parquet, nor {LABELS}"

@@ -1,13 +1,15 @@
 """The `nsynth` dataset: real notes, from NSynth (Engel et al., 2017) or in its layout.
 
 The training part yields the training and the validation clips, the test part the downstream
-clips. Left out, counted and named: pitches outside 21-108, which leaves NSynth's 88 classes, and
-the family synth_lead, which the test part lacks, so that there are 10.
+clips. Left out, counted and named: pitches outside 21-108, which leaves NSynth's 88 classes; the
+family synth_lead, which the test part lacks, so that there are 10; and, in a part that is listened
+to, notes with the same samples as another.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from sweeper.data.parts import Label, Listing, Part, Place
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
 
-VERSION = 1  # raise it when the same notes would make other clips
+VERSION = 2  # raise it when the same notes would make other clips
 HOLDOUT_SEED = 20_240_604
 TRAIN, TEST = 0, 1  # the parts
 INSTRUMENTS = 1 << 20  # more than a part has: instruments of two parts are never the same one
@@ -116,9 +118,17 @@ def held_out(strata: Ints, part: int, whole: int) -> NDArray[np.bool_]:
     return held
 
 
-def _audible(raw: bytes) -> None:
-    if np.abs(wav.samples(raw).astype(np.int32)).max() < SILENT * 2**15:
-        raise ValueError("silent")
+class Ear:
+    """Hears every note of a part: which are silent, and which have the same samples."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, bytes] = {}  # digests of the samples, by name
+
+    def __call__(self, name: str, raw: bytes) -> None:
+        samples = wav.samples(raw)
+        if np.abs(samples.astype(np.int32)).max() < SILENT * 2**15:
+            raise ValueError("silent")
+        self.heard.setdefault(name, hashlib.sha1(samples, usedforsecurity=False).digest())
 
 
 def _samples(raw: bytes, part: Part) -> NDArray[np.int16]:
@@ -131,10 +141,16 @@ def _samples(raw: bytes, part: Part) -> NDArray[np.int16]:
 def _notes_of(part: Part, plenty: int | None) -> dict[str, tuple[Label, Place]]:
     """The usable notes of a part.
 
-    Where there are not plenty, all are listened to: no other can replace one that is silent.
+    Where there are not plenty (NSynth's test part), all are listened to: no other can replace one
+    that is silent, and copies would lie on both sides of the probes' split. Where there are
+    (its training part), none is, not even where an archive streams by anyway: every layout must
+    give the same clips.
     """
-    listing = part.listing(_audible if plenty is None else None)
+    ear = Ear() if plenty is None else None
+    listing = part.listing(ear)
     usable = _usable(part, listing)
+    if ear:
+        _leave_out_copies(usable, ear, listing)
     if plenty is not None and len(usable) < plenty:
         return _notes_of(part, None)
     for reason, names in sorted(listing.left_out.items()):
@@ -165,6 +181,15 @@ def _usable(part: Part, listing: Listing) -> dict[str, tuple[Label, Place]]:
     for name in listing.places.keys() - listing.labels.keys():
         listing.leave_out("audio without labels", name)
     return usable
+
+
+def _leave_out_copies(usable: dict[str, tuple[Label, Place]], ear: Ear, listing: Listing) -> None:
+    """Of notes with the same samples the first by name stays."""
+    first: dict[bytes, str] = {}
+    for name in sorted(usable):
+        if (original := first.setdefault(ear.heard[name], name)) != name:
+            listing.leave_out("the same samples as another note", f"{name}, a copy of {original}")
+            del usable[name]
 
 
 def _reason(part: Part, name: str, label: Label) -> str | None:

@@ -21,6 +21,7 @@ BLOCK = 1 << 20  # bytes: of a read, and of the ends of a file that identify it
 
 UNUSABLE = "audio not as in NSynth"
 
+Listen = Callable[[str, bytes], object]  # to the wav of a note of that name
 Place = tuple[int, int]  # where the audio of a note is; a part is read in the order of its places
 
 
@@ -61,7 +62,7 @@ class Part(Protocol):
     def identity(self) -> dict[str, object]:
         """Changes with the notes, as far as can be told without reading them all; JSON."""
 
-    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+    def listing(self, audio: Listen | None) -> Listing:
         """All notes; `audio` is called with every wav and raises ValueError to leave it out."""
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:
@@ -133,7 +134,7 @@ class FolderPart:
             "audio": hashlib.sha256(files.encode()).hexdigest(),
         }
 
-    def listing(self, audio: Callable[[bytes], None] | None) -> Listing:
+    def listing(self, audio: Listen | None) -> Listing:
         """See `Part`. Without `audio`, only files of an odd size are opened."""
         listing = Listing(self._labels())
         sizes = self._files()
@@ -151,11 +152,11 @@ class FolderPart:
         """See `Part`."""
         return (self._read(self._names[index]) for index, _ in places)
 
-    def _check(self, name: str, size: int, audio: Callable[[bytes], None] | None) -> None:
+    def _check(self, name: str, size: int, audio: Listen | None) -> None:
         if audio is None and size == wav.FILE_BYTES:
             return
         raw = self._read(name)
-        (audio or wav.samples)(raw)
+        audio(name, raw) if audio else wav.samples(raw)
 
     def _files(self) -> dict[str, int]:
         if not self._audio.is_dir():

@@ -174,7 +174,22 @@ def twin(examples: dict, sounds: dict) -> None:
     sounds["bass_acoustic_999-052-100"] = sounds[first]
 
 
+def copies(examples: dict, sounds: dict) -> None:
+    """Like NSynth's brass_acoustic_046: other pitches, one waveform."""
+    first, *others = sorted(sounds)[:3]
+    for name in others:
+        sounds[name] = sounds[first]
+
+
+def copy_of_unusable(examples: dict, sounds: dict) -> None:
+    """A copy of a note that is left out anyway is the only one, and stays."""
+    entry = layout.example("bass", 100, 20, 100, 0)
+    examples[entry["note_str"]] = entry
+    sounds[entry["note_str"]] = sounds[min(sounds)]
+
+
 FIRST = "bass_acoustic_200-052-100"
+SECOND = "bass_acoustic_200-053-100"
 BAD = {
     out_of_range: (40, "2 notes left out: pitch outside 21-108; first bass_acoustic_200-020-100"),
     other_rate: (37, f"3 notes left out: audio not as in NSynth; first {FIRST}: 44100 Hz, 1 "),
@@ -186,6 +201,11 @@ BAD = {
     noise: (39, f"first {FIRST}: no PCM wav file"),
     unheard: (38, f"2 notes left out: labels without audio; first {FIRST}"),
     unlabelled: (39, f"1 notes left out: audio without labels; first {FIRST}"),
+    copies: (
+        38,
+        f"2 notes left out: the same samples as another note; first {SECOND}, a copy of {FIRST}",
+    ),
+    copy_of_unusable: (40, "1 notes left out: pitch outside 21-108; first bass_acoustic_100-020"),
     twin: (40, "the same instrument, pitch and velocity as another; first bass_acoustic_999"),
 }
 
@@ -265,6 +285,13 @@ def test_a_root_without_notes_is_one_clear_line(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SweeperError, match=r"--data-root|neither nsynth-train.jsonwav.tar.gz"):
         make_dataset(DATA, root and Path(root))
+
+
+@pytest.mark.parametrize("name", ["nsynth-train.tfrecord", "nsynth-train.tfrecord.tar"])
+def test_the_tfrecord_form_is_named_and_the_other_is_offered(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"records")
+    with pytest.raises(SweeperError, match=rf"{name} is in the TFRecord form.*sweeper data fetch"):
+        make_dataset(DATA, tmp_path)
 
 
 def own_notes(root: Path, rows: list[str], columns: str = "file,pitch,family,part") -> Path:

@@ -32,9 +32,9 @@ class Shape:
     patch_frames: int = 2
     patch_bands: int = 128
     stretches: int = 8  # T
-    width: int = 192  # D
+    width: int = 128  # D
     depth: int = 4
-    heads: int = 3
+    heads: int = 4
     decoder_width: int = 96
     decoder_depth: int = 1
     decoder_heads: int = 3

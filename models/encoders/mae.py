@@ -2,7 +2,7 @@
 
 `sweeper encoders pretrain` makes such weights. The network is `models.mae`; it sees the frames of
 `logmel`, 64 ms of hop and 128 ms of window, each band standardised with the pre-training clips'
-mean and deviation. Latents (8, 192): one vector for every half second.
+mean and deviation. Latents (8, 128): one vector for every half second.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SHIPPED = str(files("models.encoders") / "weights" / "mae.safetensors")
 
 
 class MAE(Pretrained):
-    """Latents (8, 192): means of the ViT's normalised outputs over each half second."""
+    """Latents (8, 128): means of the ViT's normalised outputs over each half second."""
 
     name = "mae"
     weights = SHIPPED
     licence = "MIT"
     download = ""  # it comes with the package
-    published_shape = (8, 192)
+    published_shape = (8, 128)
     pool = "flatten"
     patterns = ("*.safetensors",)
 

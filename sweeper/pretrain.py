@@ -74,6 +74,7 @@ class Frames:
     sample_rate = logmel.SAMPLE_RATE
     shape = (logmel.SAMPLES // logmel.HOP, logmel.BANDS)
     pool = "flatten"
+    licence = download = ""
     fingerprint = logmel.LogMel().fingerprint  # its settings are all the settings
 
     def encode(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:

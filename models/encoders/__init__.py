@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,21 @@ class Encoder(Protocol):
 
     def encode(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Waveforms (N, samples), full scale 1 -> latents (N, T, D), not yet standardised."""
+
+
+@runtime_checkable
+class TwoStage(Protocol):
+    """An encoder that does its work in two stages, so that they can overlap.
+
+    The front end runs where clips are read, on many processes; the network runs on one, on the GPU
+    if there is one. `encode` does both.
+    """
+
+    def front(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Waveforms (N, samples), full scale 1 -> what the network takes, one row a clip."""
+
+    def network(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `front` gives -> latents (N, T, D), not yet standardised."""
 
 
 # Imported when they are asked for: they need torch. They take weights: NAME:PATH_OR_HUB_NAME.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.encoders import hub
-from models.encoders.pretrained import SAMPLE_RATE, SAMPLES, Pretrained, averaged, device
+from models.encoders.pretrained import SAMPLE_RATE, SAMPLES, Pretrained, averaged
 
 HOP, WINDOW, BANDS = 160, 1_024, 64
 FRAMES = SAMPLES // HOP  # what the centred transform has beyond is cut
@@ -54,10 +54,13 @@ class AudioLDM(Pretrained):
         """See `Pretrained`."""
         return load_autoencoder(path)
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Pretrained`."""
+        return np.stack([log_mel(waveform) for waveform in waveforms])
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
         """See `Pretrained`. Features of a token: channel by channel, its 16 bands."""
-        mel = torch.from_numpy(np.stack([log_mel(waveform) for waveform in waveforms]))
-        mean = model.encode(mel[:, None].to(device())).latent_dist.mean  # (N, 8, T / 4, 16)
+        mean = model.encode(inputs[:, None]).latent_dist.mean  # (N, 8, T / 4, 16)
         frames = mean.float() * model.config.scaling_factor
         return averaged(frames.transpose(2, 3).flatten(1, 2))
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.encoders.fbank import BANDS, fbank
-from models.encoders.pretrained import TOKENS, Pretrained, device
+from models.encoders.pretrained import TOKENS, Pretrained
 
 FRAMES, PATCH = 1_024, 16
 ACROSS = BANDS // PATCH  # patches in frequency
@@ -55,19 +55,20 @@ class AudioMAE(Pretrained):
         state = {k: v for k, v in read_checkpoint(path).items() if not k.startswith(UNUSED)}
         return build(state, path)
 
-    def latents(self, model: ViT, waveforms: NDArray[np.float32]) -> Tensor:
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Pretrained`."""
-        banks = torch.from_numpy(np.stack([network_input(waveform) for waveform in waveforms]))
-        tokens: Tensor = model(banks.to(device()))[:, 1 : 1 + TOKENS * ACROSS]  # (N, 200, D)
+        return np.stack([fbank(waveform)[:FRAMES] for waveform in waveforms])
+
+    def latents(self, model: ViT, inputs: Tensor) -> Tensor:
+        """See `Pretrained`."""
+        tokens: Tensor = model(normalised(inputs))[:, 1 : 1 + TOKENS * ACROSS]  # (N, 200, D)
         return tokens.reshape(len(tokens), TOKENS, ACROSS, -1).mean(2)
 
 
-def network_input(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Waveform (samples,) -> (FRAMES, BANDS): cut or padded, then normalised."""
-    bank = fbank(waveform)[:FRAMES]
-    padded = np.pad(bank, ((0, FRAMES - len(bank)), (0, 0)))
-    normalised: NDArray[np.float32] = (padded - np.float32(MEAN)) / np.float32(2 * DEVIATION)
-    return normalised
+def normalised(banks: Tensor) -> Tensor:
+    """Filter banks (N, frames, BANDS) -> (N, FRAMES, BANDS): padded, then normalised."""
+    padded = F.pad(banks, (0, 0, 0, FRAMES - banks.shape[1]))
+    return (padded - MEAN) / (2 * DEVIATION)
 
 
 class Block(nn.Module):

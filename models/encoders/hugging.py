@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.encoders.pretrained import SAMPLES, TOKENS, Pretrained, averaged, device, resample
+from models.encoders.pretrained import SAMPLES, TOKENS, Pretrained, averaged, resample
 
 SECONDS = 4
 
@@ -44,11 +45,25 @@ def config_of(path: Path) -> Any:
         raise ValueError(f"{path} holds no model that transformers knows") from error
 
 
-def extractor(path: Path) -> Any:
-    """The feature extractor that was saved with a model."""
-    from transformers import AutoFeatureExtractor
+class Extracted(Pretrained):
+    """An encoder whose front end is the feature extractor that was saved with the model."""
 
-    return AutoFeatureExtractor.from_pretrained(path, local_files_only=True)
+    @functools.cached_property
+    def extractor(self) -> Any:
+        """ValueError: there is none."""
+        from transformers import AutoFeatureExtractor
+
+        try:
+            return AutoFeatureExtractor.from_pretrained(self.path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path} holds no preprocessor_config.json to be used") from error
+
+    def extracted(self, waveforms: NDArray[np.float32], **options: Any) -> Any:
+        """What the extractor makes of waveforms at 16 kHz."""
+        rate = self.extractor.sampling_rate
+        return self.extractor(
+            list(resample(waveforms, rate)), sampling_rate=rate, return_tensors="np", **options
+        )
 
 
 class Codec(Pretrained):
@@ -60,10 +75,18 @@ class Codec(Pretrained):
         """See `Pretrained`."""
         return load_as(self.kind, path)
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+    @functools.cached_property
+    def rate(self) -> int:
+        """Of the waveforms that the network takes, Hz."""
+        return int(config_of(self.path).sampling_rate)
+
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Pretrained`."""
-        wave = torch.from_numpy(resample(waveforms, model.config.sampling_rate)).to(device())
-        return averaged(model.encoder(wave[:, None]))
+        return resample(waveforms, self.rate)
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
+        """See `Pretrained`."""
+        return averaged(model.encoder(inputs[:, None]))
 
 
 class DAC(Codec):
@@ -81,7 +104,7 @@ class EnCodec(Codec):
     published_shape = (TOKENS, 128)
 
 
-class AST(Pretrained):
+class AST(Extracted):
     """Audio Spectrogram Transformer (Gong et al., 2021), averaged over frequency: (39, 768)."""
 
     name = "ast"
@@ -90,15 +113,17 @@ class AST(Pretrained):
 
     def load(self, path: Path) -> Any:
         """See `Pretrained`."""
-        model = load_as("ASTModel", path)
-        model.extractor = extractor(path)
-        return model
+        return load_as("ASTModel", path)
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Pretrained`."""
+        values: NDArray[np.float32] = self.extracted(waveforms)["input_values"]
+        return values
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
         """See `Pretrained`. Tokens that hold padding are dropped."""
         config = model.config
-        inputs = model.extractor(list(waveforms), sampling_rate=16_000, return_tensors="pt")
-        hidden = model(inputs["input_values"].to(device())).last_hidden_state
+        hidden = model(inputs).last_hidden_state
         bands = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
         frames = 1 + (SAMPLES - 400) // 160
         tokens = (frames - config.patch_size) // config.time_stride + 1
@@ -106,7 +131,7 @@ class AST(Pretrained):
         return grid.mean(1)[:, :tokens]
 
 
-class CLAP(Pretrained):
+class CLAP(Extracted):
     """CLAP's audio encoder (Wu et al., 2023), averaged over frequency: (13, 768)."""
 
     name = "clap"
@@ -120,27 +145,23 @@ class CLAP(Pretrained):
             raise ValueError(f"{path} is a fused CLAP; an unfused one is needed")
         whole = config.model_type == "clap"
         model = load_as("ClapModel" if whole else "ClapAudioModel", path)
-        audio = model.audio_model if whole else model
-        audio.extractor = extractor(path)
-        return audio
+        return model.audio_model if whole else model
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
-        """See `Pretrained`. The clip is repeated to 10 s as in training; its first time counts."""
-        ready = model.extractor
-        inputs = ready(
-            list(resample(waveforms, ready.sampling_rate)),
-            sampling_rate=ready.sampling_rate,
-            truncation="rand_trunc",
-            return_tensors="pt",
-        )
-        hidden = model(inputs["input_features"].to(device())).last_hidden_state  # (N, D, f, t)
-        seconds = ready.nb_max_samples / ready.sampling_rate
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Pretrained`. The clip is repeated to 10 s as in training."""
+        features = self.extracted(waveforms, truncation="rand_trunc")["input_features"]
+        return np.asarray(features, np.float32)
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
+        """See `Pretrained`. The first time that the clip is heard counts."""
+        hidden = model(inputs).last_hidden_state  # (N, D, f, t)
+        seconds = self.extractor.nb_max_samples / self.extractor.sampling_rate
         tokens = int(np.ceil(SECONDS / seconds * hidden.shape[3]))
         grid: torch.Tensor = hidden.mean(2)[:, :, :tokens]
         return grid.transpose(1, 2)
 
 
-class Hugging(Pretrained):
+class Hugging(Extracted):
     """Any model of the hub that takes a waveform: `hf:NAME_OR_PATH`; frames averaged to (25, D)."""
 
     name = "hf"
@@ -155,17 +176,18 @@ class Hugging(Pretrained):
 
     def load(self, path: Path) -> Any:
         """See `Pretrained`."""
-        model = load_as("AutoModel", path)
-        model.extractor = extractor(path)
-        return model
+        return load_as("AutoModel", path)
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Pretrained`."""
-        rate = model.extractor.sampling_rate
-        inputs = model.extractor(
-            list(resample(waveforms, rate)), sampling_rate=rate, return_tensors="pt"
-        )
-        hidden = getattr(model(inputs["input_values"].to(device())), "last_hidden_state", None)
+        extracted = self.extracted(waveforms)
+        if "input_values" not in extracted:
+            raise ValueError(f"{self.weights} takes no waveforms; choose another model")
+        return np.asarray(extracted["input_values"], np.float32)
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
+        """See `Pretrained`."""
+        hidden = getattr(model(inputs), "last_hidden_state", None)
         if hidden is None or hidden.ndim != 3:
             raise ValueError(f"{self.weights} gives no frames (N, T, D); choose another model")
         return averaged(hidden.transpose(1, 2))

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.encoders.logmel import log_mel_frames
-from models.encoders.pretrained import Pretrained, device
+from models.encoders.pretrained import Pretrained
 from models.mae import Encoder, Shape, patchify, shape_from
 
 FORMAT = "sweeper-mae 1"
@@ -49,10 +49,13 @@ class MAE(Pretrained):
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
         return model
 
-    def latents(self, model: Normalised, waveforms: NDArray[np.float32]) -> Tensor:
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Pretrained`."""
-        frames = np.stack([log_mel_frames(waveform) for waveform in waveforms])
-        latents: Tensor = model(torch.from_numpy(frames).to(device()))
+        return np.stack([log_mel_frames(waveform) for waveform in waveforms])
+
+    def latents(self, model: Normalised, inputs: Tensor) -> Tensor:
+        """See `Pretrained`."""
+        latents: Tensor = model(inputs)
         return latents
 
 

@@ -22,6 +22,7 @@ from models.encoders import hub
 SAMPLE_RATE = 16_000
 SAMPLES = 4 * SAMPLE_RATE
 SEE_CARD = "see its card"
+LOADED = ("model", "extractor")  # where they are first used, in each process
 TOKENS = 25  # of 160 ms: AudioMAE's. Finer frames are averaged to as many
 
 
@@ -43,7 +44,7 @@ class Pretrained:
         self.weights = weights or self.weights
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "model"}
+        return {key: value for key, value in self.__dict__.items() if key not in LOADED}
 
     @functools.cached_property
     def model(self) -> Any:
@@ -74,24 +75,37 @@ class Pretrained:
     @functools.cached_property
     def shape(self) -> tuple[int, int]:
         """(T, D), found by encoding a clip."""
+        self.model  # noqa: B018 -- of what is wrong with the weights it knows most
         _, tokens, width = self.encode(np.zeros((1, SAMPLES), np.float32)).shape
         return tokens, width
 
     def encode(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Waveforms (N, 64000), full scale 1 -> latents (N, T, D)."""
+        return self.network(self.front(waveforms))
+
+    def front(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `TwoStage`."""
         if waveforms.ndim != 2 or waveforms.shape[1] != SAMPLES:
             raise ValueError(f"{self.name} takes waveforms (N, {SAMPLES}), not {waveforms.shape}")
+        return self.inputs(waveforms)
+
+    def network(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `TwoStage`."""
         model = self.model
         with torch.inference_mode(), mixed_precision():
-            latents: torch.Tensor = self.latents(model, waveforms)
+            latents = self.latents(model, torch.from_numpy(inputs).to(device()))
         return latents.float().cpu().numpy()
 
     def load(self, path: Path) -> Any:
         """The network from its file or directory. ValueError or OSError: it is another's."""
         raise NotImplementedError
 
-    def latents(self, model: Any, waveforms: NDArray[np.float32]) -> torch.Tensor:
-        """Waveforms (N, 64000) -> (N, T, D)."""
+    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Waveforms (N, 64000) -> what the network takes; without the network and the GPU."""
+        raise NotImplementedError
+
+    def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
+        """What `inputs` gives -> (N, T, D)."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""`sweeper bench`: gate, contest, ceilings, scaling, probes and a small sweep, in this order."""
+"""`sweeper bench`: gate, contest, ceilings, scaling, probes, encoding, a small sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from sweeper.bench import end_to_end, fidelity
+from sweeper.bench import encoding, end_to_end, fidelity
 from sweeper.bench.contest import Contender, play
 from sweeper.bench.crew import Crew
 from sweeper.bench.flops import FORMULA, flops_of
@@ -43,6 +43,7 @@ class Settings:
     probe_clips: int = 4_096
     probe_epochs: int = 5
     probe_runs: int = 4  # of a worker
+    encoding: tuple[int, int] = (3, 4)  # batches, and blocks of the network
     sweep_clips: tuple[int, int, int] = (400, 200, 400)  # of the small sweep: the smoke preset's
 
 
@@ -63,6 +64,7 @@ QUICK = Settings(
     ceiling_repeats=5,
     probe_clips=1_024,
     probe_epochs=2,
+    encoding=(2, 1),
     sweep_clips=(100, 60, 120),
 )
 
@@ -88,6 +90,8 @@ def measure(settings: Settings, device: str, tell: Tell = lambda line: None) -> 
         tables = scaling(crew, base, settings.axes)
         tell("probes")
         probes = _probes(crew, base, settings)
+    tell("encoding")
+    encoded = encoding.measure(*settings.encoding, workers=len(_cores()))
     tell("a small sweep from a cold start")
     whole = end_to_end.measure(settings.sweep_clips)
     return {
@@ -100,6 +104,7 @@ def measure(settings: Settings, device: str, tell: Tell = lambda line: None) -> 
         "ceilings": ceilings | {"products_gflops": _rate(contenders["products"], base)},
         "scaling": tables,
         "probes": probes,
+        "encoding": encoded,
         "end_to_end": whole,
         "seconds": time.monotonic() - started,
     }

@@ -40,6 +40,7 @@ def rendered(report: Report) -> RenderableType:
         _contest(report),
         *_ceilings(report),
         *_scaling(report["scaling"]),
+        _encoding(report["encoding"]),
         _sweep(report),
         Text(f"measured in {report['seconds']:.0f} s", style="dim"),
     )
@@ -108,6 +109,13 @@ def _scaling(tables: Report) -> list[RenderableType]:
         table.add_row(f"[dim]{name}[/dim]", *(f"[dim]{row[axis]}[/dim]" for row in rows))
         table.add_row("ms a run-step", *(f"{row['ms_per_run_step']:.2f}" for row in rows))
     return [Text("scaling", style="bold"), table]
+
+
+def _encoding(found: Report) -> Text:
+    return Text(
+        f"encoding from wav files to latents: {found['clips_per_second']:.1f} clips/s, "
+        f"{found['share']:.0%} of the rate of the network alone"
+    )
 
 
 def _sweep(report: Report) -> RenderableType:

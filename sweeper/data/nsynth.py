@@ -128,7 +128,7 @@ class Ear:
         samples = wav.samples(raw)
         if np.abs(samples.astype(np.int32)).max() < SILENT * 2**15:
             raise ValueError("silent")
-        self.heard.setdefault(name, hashlib.sha1(samples, usedforsecurity=False).digest())
+        self.heard.setdefault(name, hashlib.sha1(samples.tobytes(), usedforsecurity=False).digest())
 
 
 def _samples(raw: bytes, part: Part) -> NDArray[np.int16]:

@@ -1,25 +1,30 @@
-"""Worker processes that render and encode clips."""
+"""Worker processes that read or render clips; the encoder's network runs on this one.
+
+Networks are large, and a GPU bears one process better than many: so the workers do all that comes
+before the network, ahead of it, and hand over what it takes. What has no network they encode.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import pickle
 import signal
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoders import Encoder
+from models.encoders import Encoder, TwoStage
 from sweeper.data.clips import Clips, Dataset
 from sweeper.errors import SweeperError
 
@@ -35,30 +40,56 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
 }
 
-Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]  # latents (N, T, D); which are audible
-Map = Callable[[Iterable[Clips]], Iterator[Encoded]]
+AHEAD = 2  # chunks for each process that may wait for the network: 300,000 clips fill no memory
 
-_encode_here: Callable[[Clips], Encoded]
+Floats = NDArray[np.float32]
+Heard = tuple[Floats, NDArray[np.bool_]]  # of N clips: a row each; which are audible
+Map = Callable[[Iterable[Clips]], Iterator[Heard]]
+
+_source: Source
 
 
-def encode(dataset: Dataset, encoder: Encoder, clips: Clips) -> Encoded:
-    """Latents of the clips, not yet standardised, and which of them can be heard."""
-    waveforms = dataset.waveforms(clips)
-    audible = np.abs(waveforms).max(axis=1) >= SILENT
-    return encoder.encode(waveforms), audible
+@dataclass(frozen=True)
+class Source:
+    """All that comes before the network."""
+
+    dataset: Dataset
+    encoder: Encoder
+
+    def __call__(self, clips: Clips) -> Heard:
+        """What the network takes, or latents where there is none; and which can be heard."""
+        waveforms = self.dataset.waveforms(clips)
+        audible = np.abs(waveforms).max(axis=1) >= SILENT
+        front = self.encoder.front if isinstance(self.encoder, TwoStage) else self.encoder.encode
+        return front(waveforms), audible
 
 
 @contextlib.contextmanager
 def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Map]:
-    """A `map` over chunks of clips, in order, on that many processes (1: on this one)."""
+    """A `map` over chunks of clips, in order, to latents that are not yet standardised.
+
+    Clips are read on that many processes (1: on this one).
+    """
+    with _reading(Source(dataset, encoder), workers) as read:
+        yield lambda chunks: _through_network(encoder, read(chunks))
+
+
+def _through_network(encoder: Encoder, chunks: Iterator[Heard]) -> Iterator[Heard]:
+    if not isinstance(encoder, TwoStage):
+        return chunks
+    return ((encoder.network(inputs), audible) for inputs, audible in chunks)
+
+
+@contextlib.contextmanager
+def _reading(source: Source, workers: int) -> Iterator[Map]:
     if workers == 1:
-        yield functools.partial(map, functools.partial(encode, dataset, encoder))
+        yield lambda chunks: map(source, chunks)
         return
     with tempfile.TemporaryDirectory() as directory:
         # Not through the pipe: a worker that cannot start would never empty it.
-        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps((dataset, encoder)))
-        with _pool(parcel, workers) as run:
-            yield run
+        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(source))
+        with _pool(parcel, workers) as read:
+            yield read
 
 
 @contextlib.contextmanager
@@ -67,13 +98,24 @@ def _pool(parcel: Path, workers: int) -> Iterator[Map]:
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (parcel,))
     try:
         with _environment():
-            yield functools.partial(pool.map, _encode)
+            yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
     except BrokenProcessPool as error:
         raise SweeperError(
             "a process that renders clips died, perhaps for want of memory; free some and try again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Iterator[Heard]:
+    """In order; at most that many chunks are being read, or are read and wait."""
+    waiting = deque[Future[Heard]]()
+    for clips in chunks:
+        waiting.append(pool.submit(_read, clips))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextlib.contextmanager
@@ -88,8 +130,8 @@ def _environment() -> Iterator[None]:
 
 
 def _start(parcel: Path) -> None:
-    global _encode_here
-    _encode_here = functools.partial(encode, *pickle.loads(parcel.read_bytes()))
+    global _source
+    _source = pickle.loads(parcel.read_bytes())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -101,5 +143,5 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _encode(clips: Clips) -> Encoded:
-    return _encode_here(clips)
+def _read(clips: Clips) -> Heard:
+    return _source(clips)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.encoders import make_encoder
-from models.encoders.audiomae import AudioMAE, network_input
+from models.encoders.audiomae import AudioMAE, normalised
 from models.encoders.fbank import fbank
 
 WIDTH, DEPTH, HIDDEN = 128, 2, 512
@@ -68,6 +68,11 @@ def clips() -> np.ndarray:
     tone = 0.4 * np.sin(2 * np.pi * 330 * time) * np.exp(-time) + 0.05
     noise = np.random.default_rng(1).normal(0, 0.1, SAMPLES)
     return np.stack([tone, noise]).astype(np.float32)
+
+
+def network_input(clip: np.ndarray) -> np.ndarray:
+    """(1024, 128)"""
+    return normalised(torch.from_numpy(fbank(clip)[None]))[0].numpy()
 
 
 def plain_norm(x: np.ndarray, state: dict[str, np.ndarray], name: str) -> np.ndarray:

@@ -35,6 +35,7 @@ TINY = Settings(
     probe_clips=64,
     probe_epochs=1,
     probe_runs=1,
+    encoding=(1, 1),
 )
 NUMBERS = {"median": float, "low": float, "high": float}
 SCHEMA = {
@@ -50,6 +51,7 @@ SCHEMA = {
     ),
     "scaling": {"pack": list, "tokens": list, "runs": list, "clips": list, "epochs": list},
     "probes": {"seconds_per_run_paper": float, "seconds_per_run_quick": float},
+    "encoding": {"share": float, "clips_per_second": float, "encoder_rate": float},
     "end_to_end": {
         "seconds": float,
         "parts": {part: {"seconds": float, "share": float} for part in end_to_end.PARTS},
@@ -90,7 +92,11 @@ def test_the_quick_bench_prints_one_json_object_of_its_schema_and_a_table_of_it(
     screen = console()
     screen.print(show.rendered(report))
     text = screen.file.getvalue()
-    for words in (*(show.OPPONENTS[name] for name in report["ratios"]), "✓ same results"):
+    for words in (
+        *(show.OPPONENTS[name] for name in report["ratios"]),
+        "✓ same results",
+        "clips/s",
+    ):
         assert words in text
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from sweeper.data.clips import Progress
 from sweeper.data.parts import (
     BLOCK,
     UNUSABLE,
@@ -24,6 +25,7 @@ from sweeper.data.wav import samples
 from sweeper.errors import SweeperError
 
 DAMAGE = (EOFError, OSError, zlib.error, tarfile.TarError)
+MB = 1_000_000
 MIRRORED = ("pitch", "instrument_family_str", "instrument", "velocity")
 
 
@@ -41,17 +43,20 @@ class TarPart:
         """The digest of its ends."""
         return {"file": digest_of_ends(self.path)}
 
-    def listing(self, audio: Listen | None) -> Listing:
+    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
         """See `Part`. Everything flows by, so every wav is checked."""
-        listing = Listing()
-        with self._damage(), self._open() as stream:
+        listing, size = Listing(), self.path.stat().st_size
+        what = f"listing {self.path.name} (MB)"
+        with self._damage(), self.path.open("rb") as raw, self._unpack(raw) as stream:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK) as archive:
                 for member in archive:
                     archive.members = []  # type: ignore[attr-defined]  # or it keeps them all
                     if member.isfile():
                         self._take(archive, member, listing, audio)
+                        progress(raw.tell() // MB, size // MB + 1, what)
             while stream.read(BLOCK):  # up to the checksum
                 pass
+        progress(size // MB + 1, size // MB + 1, what)
         if not listing.labels:
             raise SweeperError(f"{self.path} holds no examples.json; download it again")
         return listing
@@ -86,16 +91,18 @@ class TarPart:
 
     def _at(self, offset: int) -> IO[bytes]:
         if self._stream is None or self._stream.tell() > offset:
-            self._stream = self._open()
+            self._stream = self._unpack(self.path.open("rb"))
         while (ahead := offset - self._stream.tell()) > 0:
             if not self._stream.read(min(ahead, BLOCK)):
                 raise EOFError
         return self._stream
 
-    def _open(self) -> IO[bytes]:
-        if self.path.suffix == ".gz":
-            return cast(IO[bytes], gzip.GzipFile(self.path))
-        return self.path.open("rb")
+    def _unpack(self, raw: IO[bytes]) -> IO[bytes]:
+        if self.path.suffix != ".gz":
+            return raw
+        stream = gzip.GzipFile(fileobj=raw)
+        stream.myfileobj = raw  # which it then closes with itself
+        return cast(IO[bytes], stream)
 
     @contextlib.contextmanager
     def _damage(self) -> Iterator[None]:
@@ -124,7 +131,7 @@ class ParquetPart:
         """The digests of the shards' ends."""
         return {shard.name: digest_of_ends(shard) for shard in self._shards}
 
-    def listing(self, audio: Listen | None) -> Listing:
+    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
         """See `Part`. The audio column is left alone unless it is to be checked."""
         listing = Listing()
         self._groups = [
@@ -136,6 +143,7 @@ class ParquetPart:
             rows = self._rows(index, group, ["note_str", *MIRRORED])
             for row, example in enumerate(rows):
                 self._take(listing, example, (number, row), audio)
+            progress(number + 1, len(self._groups), f"listing {self.path.name}")
         return listing
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:

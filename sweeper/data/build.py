@@ -140,6 +140,7 @@ def build(
 
     What an earlier build has left in `directory`/SCRATCH is not made again.
     """
+    dataset.survey(progress)
     sizes = {split: dataset.size(split, asked) for split, asked in sizes.items()}
     draws = [Draw(split, dataset.candidates(split), clips) for split, clips in sizes.items()]
     (directory / SCRATCH).mkdir(parents=True, exist_ok=True)

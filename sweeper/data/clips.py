@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,7 @@ LOWEST_PITCH = 21
 PITCHES = 88
 
 Ints = NDArray[np.int64]
+Progress = Callable[[int, int, str], None]  # done, in all, what is being done
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Dataset(Protocol):
 
     def waveforms(self, clips: Clips) -> NDArray[np.float32]:
         """(N, samples), full scale 1. A clip whose peak is below SILENT is drawn again."""
+
+    def survey(self, progress: Progress) -> None:
+        """Look through what is there, where that takes long; asked for before anything is made."""
+        return
 
     def size(self, split: str, asked: int) -> int:
         """How many clips a split gets when that many are asked for."""

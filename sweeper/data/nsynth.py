@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sweeper.config import DataConfig
 from sweeper.data import wav
-from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, Clips, Dataset, Ints
+from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, Clips, Dataset, Ints, Progress
 from sweeper.data.layouts import find
 from sweeper.data.parts import Label, Listing, Part, Place
 from sweeper.data.workers import SILENT
@@ -100,11 +100,17 @@ class NSynth(Dataset):
                 waveforms[row] = _samples(raw, part)
         return waveforms / np.float32(2**15)
 
+    def survey(self, progress: Progress) -> None:
+        """See `Dataset`. A packed training part is read from end to end: minutes."""
+        train, test = self._parts
+        parts = [_notes_of(train, 2 * self._asked, progress), _notes_of(test, None, progress)]
+        self._notes = _join(parts)
+
     @functools.cached_property
     def _notes(self) -> Notes:
         """Of all parts; made once, and sent to the workers."""
-        train, test = self._parts
-        return _join([_notes_of(train, 2 * self._asked), _notes_of(test, None)])
+        self.survey(lambda *_: None)
+        return self._notes  # which `survey` has put in this property's place
 
 
 def held_out(strata: Ints, part: int, whole: int) -> NDArray[np.bool_]:
@@ -138,7 +144,7 @@ def _samples(raw: bytes, part: Part) -> NDArray[np.int16]:
         raise SweeperError(f"a note of {part.path} is unusable ({error}); mend it") from error
 
 
-def _notes_of(part: Part, plenty: int | None) -> dict[str, tuple[Label, Place]]:
+def _notes_of(part: Part, plenty: int | None, progress: Progress) -> dict[str, tuple[Label, Place]]:
     """The usable notes of a part.
 
     Where there are not plenty (NSynth's test part), all are listened to: no other can replace one
@@ -147,12 +153,12 @@ def _notes_of(part: Part, plenty: int | None) -> dict[str, tuple[Label, Place]]:
     give the same clips.
     """
     ear = Ear() if plenty is None else None
-    listing = part.listing(ear)
+    listing = part.listing(ear, progress)
     usable = _usable(part, listing)
     if ear:
         _leave_out_copies(usable, ear, listing)
     if plenty is not None and len(usable) < plenty:
-        return _notes_of(part, None)
+        return _notes_of(part, None, progress)
     for reason, names in sorted(listing.left_out.items()):
         log.warning(
             "%s: %d notes left out: %s; first %s", part.path, len(names), reason, min(names)

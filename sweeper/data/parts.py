@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sweeper.data import wav
+from sweeper.data.clips import Progress
 from sweeper.errors import SweeperError
 
 BLOCK = 1 << 20  # bytes: of a read, and of the ends of a file that identify it
@@ -62,7 +63,7 @@ class Part(Protocol):
     def identity(self) -> dict[str, object]:
         """Changes with the notes, as far as can be told without reading them all; JSON."""
 
-    def listing(self, audio: Listen | None) -> Listing:
+    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
         """All notes; `audio` is called with every wav and raises ValueError to leave it out."""
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:
@@ -134,7 +135,7 @@ class FolderPart:
             "audio": hashlib.sha256(files.encode()).hexdigest(),
         }
 
-    def listing(self, audio: Listen | None) -> Listing:
+    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
         """See `Part`. Without `audio`, only files of an odd size are opened."""
         listing = Listing(self._labels())
         sizes = self._files()
@@ -146,6 +147,7 @@ class FolderPart:
                 listing.put(name, (index, 0))
             except ValueError as error:
                 listing.leave_out(UNUSABLE, f"{name}: {error}")
+            progress(index + 1, len(self._names), f"listing {self.path.name}")
         return listing
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:

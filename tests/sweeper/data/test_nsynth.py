@@ -116,11 +116,29 @@ def test_reading_in_order_reads_a_packed_archive_once(
     clips = dataset.candidates("train")
     ordered = clips.take(dataset.reading_order(clips))
     opened = []
-    real = TarPart._open
-    monkeypatch.setattr(TarPart, "_open", lambda self: opened.append(self.path) or real(self))
+    real = TarPart._unpack
+    monkeypatch.setattr(TarPart, "_unpack", lambda *args: opened.append(args) or real(*args))
     for start in range(0, len(ordered), 16):
         dataset.waveforms(ordered.take(np.arange(start, min(start + 16, len(ordered)))))
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_listing_is_shown_and_cached_latents_are_opened_without_one(
+    roots: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.data import nsynth
+
+    shown: list[tuple[int, int, str]] = []
+    prepare(DATA, workers=1, source=roots[name], progress=lambda *step: shown.append(step))
+    listed = [step for step in shown if step[2].startswith("listing ")]
+    assert shown[: len(listed)] == listed
+    assert {what.split()[1].split("-0")[0] for _, _, what in listed} >= {
+        {"unpacked": "nsynth-train", "packed": "nsynth-train.jsonwav.tar.gz"}.get(name, "train")
+    }
+    assert all(listed[-1][0] == listed[-1][1] >= done for done, _, what in listed if "test" in what)
+    monkeypatch.setattr(nsynth, "_notes_of", None)  # would fail if it were called
+    prepare(DATA, workers=1, source=roots[name])
 
 
 def out_of_range(examples: dict, sounds: dict) -> None:

@@ -82,7 +82,7 @@ def encoders_compare(
 def encoders_pretrain(
     out: Annotated[Path, typer.Option(help="The file of weights to make.")],
     clips: Annotated[int, typer.Option(help="Notes to render and learn from.")] = 16_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 30,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the first weights, the batches, the masks.")] = 0,
     soundfont: SoundFont = None,
 ) -> None:

@@ -101,7 +101,7 @@ class TarPart:
         if self.path.suffix != ".gz":
             return raw
         stream = gzip.GzipFile(fileobj=raw)
-        stream.myfileobj = raw  # which it then closes with itself
+        cast(Any, stream).myfileobj = raw  # which it then closes with itself
         return cast(IO[bytes], stream)
 
     @contextlib.contextmanager

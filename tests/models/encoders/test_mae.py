@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from models.encoders import make_encoder
 from models.encoders.logmel import LogMel, log_mel_frames
-from models.encoders.mae import MAE, pack, read
+from models.encoders.mae import MAE, SHIPPED, pack, read
 from models.mae import Shape
 from models.pretrain import Pretraining, Recipe
 
@@ -117,3 +117,15 @@ def test_the_front_end_is_logmels_before_its_average(clips: np.ndarray) -> None:
     assert frames.shape == (64, 128)
     averaged = np.log(np.exp(frames.astype(np.float64)).reshape(8, 8, 128).mean(1))
     np.testing.assert_allclose(averaged, LogMel().encode(clips[:1])[0], atol=1e-4)
+
+
+def test_the_package_holds_weights_and_says_how_they_were_made(clips: np.ndarray) -> None:
+    encoder = make_encoder("mae")
+    assert encoder.shape == MAE.published_shape == (8, 128)
+    assert Path(SHIPPED).stat().st_size < 12e6
+    _, about = read(Path(SHIPPED))
+    assert (about["made"]["clips"], about["made"]["recipe"]["seed"]) == (16_000, 0)
+    latents = encoder.encode(clips)
+    # Trained and not merely initialised: the two tones are far apart in every stretch.
+    unit = latents / np.linalg.norm(latents, axis=-1, keepdims=True)
+    assert (unit[0] * unit[1]).sum(-1).max() < 0.9

@@ -26,7 +26,8 @@ from sweeper.errors import SweeperError
 
 DAMAGE = (EOFError, OSError, zlib.error, tarfile.TarError)
 MB = 1_000_000
-MIRRORED = ("pitch", "instrument_family_str", "instrument", "velocity")
+MIRRORED = ("note_str", "pitch", "instrument_family_str", "instrument", "velocity")
+SOUND = "audio.bytes"
 
 
 class TarPart:
@@ -140,7 +141,7 @@ class ParquetPart:
             for group in range(self._file(shard).num_row_groups)
         ]
         for number, (index, group) in enumerate(self._groups):
-            rows = self._rows(index, group, ["note_str", *MIRRORED])
+            rows = self._rows(index, group, [*MIRRORED])
             for row, example in enumerate(rows):
                 self._take(listing, example, (number, row), audio)
             progress(number + 1, len(self._groups), f"listing {self.path.name}")
@@ -158,6 +159,9 @@ class ParquetPart:
         audio: Listen | None,
     ) -> None:
         name = str(example["note_str"])
+        if None in example.values():
+            listing.leave_out("labels with gaps", name)
+            return
         try:
             if audio:
                 audio(name, self._audio(place[0])[place[1]])
@@ -168,26 +172,37 @@ class ParquetPart:
 
     def _audio(self, number: int) -> list[bytes]:
         if self._held[0] != number:
-            rows = self._rows(*self._groups[number], ["audio"])
-            self._held = (number, [row["audio"]["bytes"] or b"" for row in rows])
+            sounds = [row["audio"] or {} for row in self._rows(*self._groups[number], [SOUND])]
+            self._held = (number, [sound.get("bytes") or b"" for sound in sounds])
         return self._held[1]
 
     def _rows(self, index: int, group: int, columns: list[str]) -> list[dict[str, Any]]:
-        file = self._file(self._shards[index])
-        if missing := [name for name in columns if name not in file.schema_arrow.names]:
-            raise SweeperError(
-                f"{self._shards[index]} lacks the columns {', '.join(missing)}; "
-                "a mirror with NSynth's own columns is needed"
+        shard = self._shards[index]
+        with self._damage(shard):
+            rows: list[dict[str, Any]] = (
+                self._file(shard).read_row_group(group, columns).to_pylist()
             )
-        rows: list[dict[str, Any]] = file.read_row_group(group, columns).to_pylist()
         return rows
 
     def _file(self, shard: Path) -> Any:
-        import pyarrow
         import pyarrow.parquet
 
+        with self._damage(shard):
+            file = pyarrow.parquet.ParquetFile(shard)
+        there = {file.schema.column(leaf).path for leaf in range(len(file.schema))}
+        if missing := [column for column in (*MIRRORED, SOUND) if column not in there]:
+            raise SweeperError(
+                f"{shard} lacks the columns {', '.join(missing)}; "
+                "a mirror with NSynth's own columns is needed"
+            )
+        return file
+
+    @contextlib.contextmanager
+    def _damage(self, shard: Path) -> Iterator[None]:
+        import pyarrow
+
         try:
-            return pyarrow.parquet.ParquetFile(shard)
+            yield
         except (OSError, pyarrow.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise SweeperError(

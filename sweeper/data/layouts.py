@@ -63,11 +63,7 @@ def _own(root: Path, name: str) -> FolderPart:
 
 
 def _labels(path: Path, part: str) -> dict[str, Label]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise SweeperError(f"{path} lacks the columns {', '.join(missing)}")
-        rows = list(reader)
+    rows = _rows(path)
     instruments = sorted({row.get("instrument") or row["file"] for row in rows})
     number = {instrument: index for index, instrument in enumerate(instruments)}
     labels: dict[str, Label] = {}
@@ -77,6 +73,17 @@ def _labels(path: Path, part: str) -> dict[str, Label]:
             raise SweeperError(f"{path}, line {line}: {row['file']} is listed twice")
     parts = {row["file"].removesuffix(".wav"): row["part"] for row in rows}
     return {name: label for name, label in labels.items() if parts[name] == part}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise SweeperError(f"{path} lacks the columns {', '.join(missing)}")
+            return list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SweeperError(f"cannot read {path} ({error}); save it as CSV in UTF-8") from error
 
 
 def _label(path: Path, line: int, row: dict[str, str], number: dict[str, int]) -> tuple[str, Label]:

@@ -296,6 +296,54 @@ def test_the_fingerprint_follows_the_notes_and_reads_little(
         assert fingerprint(DATA, root) != fingerprint(DATA, roots[name])
 
 
+def mirror(root: Path, change: Callable) -> Path:
+    """A parquet mirror whose first shard of the test part is changed by `change(table)`."""
+    import pyarrow.parquet
+
+    damaged(root, "mirrored", lambda *_: None)
+    shard = min((root / "data").glob("test-*.parquet"))
+    pyarrow.parquet.write_table(change(pyarrow.parquet.read_table(shard)), shard)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (lambda table: table.drop_columns(["pitch", "velocity"]), "pitch, velocity"),
+        (lambda table: table.drop_columns(["audio"]), "audio.bytes"),
+        (lambda table: table.rename_columns({"audio": "is", "note_str": "audio"}), "note_str, aud"),
+    ],
+)
+def test_a_mirror_without_nsynths_columns_is_named_before_anything_is_made(
+    tmp_path: Path, change: Callable, missing: str
+) -> None:
+    with pytest.raises(SweeperError, match=rf"test-00000-of-00002.parquet lacks .* {missing}"):
+        make_dataset(DATA, mirror(tmp_path, change)).candidates("train")
+
+
+def test_notes_of_a_mirror_whose_labels_have_gaps_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import pyarrow as pa
+
+    def gaps(table: pa.Table) -> pa.Table:
+        pitches = pa.array([None, *table["pitch"].to_pylist()[1:]], pa.int64())
+        return table.set_column(table.column_names.index("pitch"), "pitch", pitches)
+
+    dataset = make_dataset(DATA, mirror(tmp_path, gaps))
+    assert len(dataset.candidates("downstream")) == 39
+    assert f"1 notes left out: labels with gaps; first {FIRST}" in caplog.text
+
+
+def test_a_mirror_with_damage_in_its_midst_is_one_clear_line(tmp_path: Path) -> None:
+    damaged(tmp_path, "mirrored", lambda *_: None)
+    shard = min((tmp_path / "data").glob("test-*.parquet"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:1_000] + bytes(len(whole) - 21_000) + whole[-20_000:])
+    with pytest.raises(SweeperError, match=rf"{shard.name} is cut short or damaged.*again$"):
+        make_dataset(DATA, tmp_path).candidates("train")
+
+
 @pytest.mark.parametrize("root", [None, "nowhere at all", "."])
 def test_a_root_without_notes_is_one_clear_line(
     root: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -348,6 +396,12 @@ def test_a_bad_line_of_labels_is_named(tmp_path: Path, row: str, message: str) -
     (tmp_path / "a.wav").write_bytes(layout.tone(60, 0))
     with pytest.raises(SweeperError, match=message):
         make_dataset(DATA, own_notes(tmp_path, [row])).candidates("train")
+
+
+def test_labels_in_another_encoding_are_refused_by_name(tmp_path: Path) -> None:
+    (root := own_notes(tmp_path, [])).joinpath("labels.csv").write_bytes(b"file,pitch\n\xe9.wav,1")
+    with pytest.raises(SweeperError, match=r"cannot read .*labels.csv \('utf-8' .*CSV in UTF-8$"):
+        make_dataset(DATA, root).candidates("train")
 
 
 def test_labels_without_a_column_are_refused(tmp_path: Path) -> None:

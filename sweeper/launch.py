@@ -48,9 +48,10 @@ class Request:
     @property
     def default_name(self) -> str:
         """Grid and preset, and the data where they are not the default."""
-        encoder = self.encoder.partition(":")[0]
-        data = [] if (self.dataset, encoder) == ("notes", "logmel") else [self.dataset, encoder]
-        return "-".join([Path(self.grid).stem, self.preset, *data])
+        default = ("notes", preset(self.preset).data.encoder)
+        data = (self.dataset, self.encoder.partition(":")[0])
+        own = [] if data == default else data
+        return "-".join([Path(self.grid).stem, self.preset, *own])
 
 
 def expand(request: Request) -> list[tuple[Cell, RunConfig]]:

@@ -15,6 +15,7 @@ from sweeper.cli.options import (
     SoundFont,
     console,
     dataset_path,
+    encoder_of,
 )
 
 data_app = typer.Typer(help="Render or read the audio and cache its latents.", no_args_is_help=True)
@@ -24,14 +25,14 @@ data_app = typer.Typer(help="Render or read the audio and cache its latents.", n
 def data_prepare(
     preset: PresetName = "paper",
     dataset: Dataset = "notes",
-    encoder: Encoder = "logmel",
+    encoder: Encoder = None,
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
 ) -> None:
     """Make the latents of a preset now, so that a launch finds them ready."""
     from sweeper.prepare import Source, prepare_preset
 
-    source = Source(encoder, dataset_path(dataset, soundfont, data_root))
+    source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     prepare_preset(preset, dataset, source, console())
 
 
@@ -39,14 +40,14 @@ def data_prepare(
 def data_info(
     preset: PresetName = "paper",
     dataset: Dataset = "notes",
-    encoder: Encoder = "logmel",
+    encoder: Encoder = None,
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
 ) -> None:
     """Show what the cached latents of a preset hold."""
     from sweeper.prepare import Source, describe_preset
 
-    source = Source(encoder, dataset_path(dataset, soundfont, data_root))
+    source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     describe_preset(preset, dataset, source, console())
 
 

@@ -39,10 +39,11 @@ PresetName = Annotated[
 ]
 Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes, nsynth.")]
 Encoder = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="The frozen encoder: logmel; or audiomae, dac, encodec, ast, clap, hf, with "
-        ":PATH_OR_HUB_NAME for weights of your own."
+        help="The frozen encoder: logmel, mae; or audiomae, audioldm, dac, encodec, ast, clap, hf; "
+        "with :PATH_OR_HUB_NAME for weights of your own. By default the preset's: mae of paper, "
+        "logmel of quick and smoke."
     ),
 ]
 DataRoot = Annotated[
@@ -74,6 +75,13 @@ def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) ->
     if dataset == "notes":
         return None if soundfont is None else str(soundfont.absolute())
     return str(Path(data_root).absolute()) if data_root and Path(data_root).exists() else data_root
+
+
+def encoder_of(encoder: str | None, preset: str) -> str:
+    """The encoder that was asked for, or the preset's. Raises SweeperError on an unknown preset."""
+    from sweeper import presets
+
+    return encoder or presets.preset(preset).data.encoder
 
 
 def pack_size(text: str) -> int | None:

@@ -24,6 +24,7 @@ from sweeper.cli.options import (
     absolute,
     console,
     dataset_path,
+    encoder_of,
     pack_size,
 )
 
@@ -35,7 +36,7 @@ def launch(
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
     dataset: Dataset = "notes",
-    encoder: Encoder = "logmel",
+    encoder: Encoder = None,
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
     db: Db = "results.db",
@@ -65,7 +66,7 @@ def launch(
         preset=preset,
         seeds=seeds,
         dataset=dataset,
-        encoder=encoder,
+        encoder=encoder_of(encoder, preset),
         source=dataset_path(dataset, soundfont, data_root),
         device=device.value,
         pack=pack_size(pack),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -93,7 +94,7 @@ def _wrapped(text: str, width: float) -> list[str]:
     """Lines of the foot, as many words each as its font fits into `width` inches."""
     font, ruler = FontProperties(size=_FOOT_SIZE), TextToPath()
     lines = [""]
-    for word in text.split():
+    for word in re.sub(r"(\d) (?=seed)", "\\1\N{NO-BREAK SPACE}", text).split(" "):
         longer = f"{lines[-1]} {word}".strip()
         fits = ruler.get_text_width_height_descent(longer, font, ismath=False)[0] <= 72 * width
         lines[-1:] = [longer] if fits or not lines[-1] else [lines[-1], word]

@@ -96,7 +96,7 @@ if __name__ == "__main__":
         DataConfig("nsynth", f"audiomae:{sys.argv[1]}/pretrained.pth", 60, 30, 40),
         workers=int(sys.argv[2]),
         source=Path(sys.argv[1]),
-        progress=lambda done, *_: print("done", done, flush=True),
+        progress=lambda done, _, what: "listing" in what or print("done", done, flush=True),
     )
 """
 
@@ -134,4 +134,5 @@ def killed_at_line(line: int, command: list[str]) -> int:
         os.kill(process.pid, signal.SIGKILL)
         said += [words.split() for words in process.stdout]
     assert process.returncode == -signal.SIGKILL
-    return sum(int(count) for what, count in said[1:] if what == "encoding")
+    whole = [words for words in said[1:] if len(words) == 2]  # the last may be cut
+    return sum(int(count) for what, count in whole if what == "encoding")

@@ -102,7 +102,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("line", [1, 4, 5, 8])  # a batch is begun, or is done
+@pytest.mark.parametrize("line", [4, 5])  # a batch is done, the next is begun
 def test_a_kill_costs_one_batch_of_encoding_at_most_and_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int
 ) -> None:

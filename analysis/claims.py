@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.configurations import OBJECTIVES, RECONSTRUCTION_ONLY, reconstruction_only
 from analysis.evidence import Evidence
-from analysis.figure2 import spearman
+from analysis.figures.figure2 import spearman
 
 NEAR_ZERO, NEAR_ZERO_SEEDS = (0.06, 0.03), 5  # margins: with fewer seeds than that, and with them
 LOST = 0.02  # of overall accuracy, that counts as nothing lost

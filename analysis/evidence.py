@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import figure4
-from analysis.choice import choose
 from analysis.configurations import OBJECTIVES, configurations, multiview
+from analysis.figures import figure4
+from analysis.selection import choose
 
 _COVERED = 2 / 3  # of an objective's planned configurations must be finished to judge it
 _FEWEST = 3

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.claims import CLAIMS, Claim
 from analysis.evidence import Evidence
-from analysis.text import markdown_table
+from analysis.markdown import markdown_table
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not enough runs"
 

@@ -11,8 +11,9 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import encoders, figure2, figure3, figure4, findings, style, table1
+from analysis import findings, table1
 from analysis.comparison import Comparison
+from analysis.figures import encoders, figure2, figure3, figure4, style
 from analysis.results import Provenance, Results
 
 FORMATS = ("png", "pdf", "svg")

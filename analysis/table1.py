@@ -7,9 +7,9 @@ import re
 
 import pandas as pd
 
-from analysis.choice import PAPER_CHOICE, choose
 from analysis.configurations import RECONSTRUCTION_ONLY, configurations, seeds_note
-from analysis.text import markdown_table
+from analysis.markdown import markdown_table
+from analysis.selection import PAPER_CHOICE, choose
 
 MEASURES = {
     "delta_pitch": "Δ pitch",

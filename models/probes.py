@@ -77,7 +77,7 @@ def train_probes(
     functions of the seed alone. ValueError when labels or the split do not fit.
     """
     _check(features, tasks, split)
-    torch.set_flush_denormal(True)  # AdamW's moments of dead units: see models.pack
+    torch.set_flush_denormal(True)  # AdamW's moments of dead units: see models.pack.trainer
     scores = []
     size = CHUNK.get(features[0].device.type, len(features))
     for start in range(0, len(features), size):

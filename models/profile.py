@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from models.adamw import FlatAdamW
-from models.disentangle import PackedObjectives
 from models.multiview import ModelSpec
 from models.objectives import OBJECTIVES, PRINCIPLES
-from models.pack import PackTrainer
-from models.packed import PackedModel
-from models.products import Products
-from models.runs import Clips, PackRun, TrainingSpec
-from models.step import PackStep
+from models.pack.layers import PackedModel
+from models.pack.loss import PackedObjectives
+from models.pack.products import Products
+from models.pack.runs import Clips, PackRun, TrainingSpec
+from models.pack.step import PackStep
+from models.pack.trainer import PackTrainer
 
 TOKENS, FEATURES, CLIPS = 8, 128, 640  # the default data's clips; 40 steps an epoch
 REPEATS = 8

@@ -1,6 +1,6 @@
 """Our own small masked autoencoder, pre-trained on rendered notes; its weights are in the package.
 
-`sweeper encoders pretrain` makes such weights. The network is `models.mae`; it sees the frames of
+`sweeper encoders pretrain` makes such weights. The network is mae_network.py; it sees the frames of
 `logmel`, 64 ms of hop and 128 ms of window, each band standardised with the pre-training clips'
 mean and deviation. Latents (8, 128): one vector for every half second.
 """
@@ -22,8 +22,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.encoders.logmel import log_mel_frames
+from models.encoders.mae_network import Encoder, Shape, patchify, shape_from
 from models.encoders.pretrained import Pretrained
-from models.mae import Encoder, Shape, patchify, shape_from
 
 FORMAT = "sweeper-mae 1"
 SHIPPED = str(files("models.encoders") / "weights" / "mae.safetensors")

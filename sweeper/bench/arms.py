@@ -7,8 +7,8 @@ from typing import Protocol
 
 import torch
 
+from sweeper.bench.baselines import GraphedLoop, PlainLoop, StackedLoop, TunedLoop
 from sweeper.bench.flops import products_of
-from sweeper.bench.opponents import GraphedLoop, PlainLoop, StackedLoop, TunedLoop
 from sweeper.bench.problem import Problem
 
 # Steps that a loop trains one run before it turns to the next: its weights come from memory once.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sweeper.bench.crew import Crew
+from sweeper.bench.workers import Crew
 
 
 @dataclass

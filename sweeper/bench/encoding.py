@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from models.encoders.audiomae import AudioMAE, ViT
-from sweeper.config import DataConfig
 from sweeper.data.build import CHUNK, build
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, SPLITS
-from sweeper.data.nsynth import NSynth
-from sweeper.data.wav import SAMPLE_RATE, SAMPLES
+from sweeper.data.nsynth.dataset import NSynth
+from sweeper.data.nsynth.wav import SAMPLE_RATE, SAMPLES
+from sweeper.study.config import DataConfig
 
 WIDTH = 384  # a ViT-B has 768, and 12 blocks
 SEED = 7

@@ -124,9 +124,11 @@ def _sweep(directory: Path) -> dict[str, Any]:
     import torch  # noqa: F401
     from rich.console import Console
 
-    from sweeper import driver, launch, prepare
+    from sweeper.commands import data as prepare
+    from sweeper.commands import launch
+    from sweeper.commands.recover import storage_of
+    from sweeper.driver import execute as driver
     from sweeper.ledger.connect import open_writer
-    from sweeper.recover import storage_of
 
     imported_at = time.time()
     seconds = {"data": 0.0, "writing": 0.0}
@@ -157,7 +159,7 @@ def _sweep(directory: Path) -> dict[str, Any]:
 
 def _timed_ledger(seconds: dict[str, float]) -> Any:
     """The ledger, with the time of its transactions added to `seconds`."""
-    from sweeper.ledger.ledger import Ledger
+    from sweeper.ledger.write import Ledger
 
     def timed(name: str) -> Callable[..., Any]:
         method = getattr(Ledger, name)

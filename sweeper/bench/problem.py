@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from models.multiview import ModelSpec, Shape
-from models.pack import PackTrainer
+from models.pack.runs import Clips, PackRun, TrainingSpec
+from models.pack.trainer import PackTrainer
 from models.pairs import batches, sampler_of, training_pairs
-from models.runs import Clips, PackRun, TrainingSpec
-from sweeper.config import LossConfig, RunConfig
-from sweeper.grid import load_grid, run_config
-from sweeper.plan import make_packs
-from sweeper.presets import Preset
+from sweeper.study.config import LossConfig, RunConfig
+from sweeper.study.grid import load_grid, run_config
+from sweeper.study.plan import make_packs
+from sweeper.study.presets import Preset
 
 MODEL = ModelSpec()
 _FAMILIES, _PITCHES = 10, 88

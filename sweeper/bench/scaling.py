@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.bench.crew import Crew
 from sweeper.bench.flops import flops_of
 from sweeper.bench.problem import Problem, auto_packs, equal_runs
+from sweeper.bench.workers import Crew
 
 
 @dataclass(frozen=True)

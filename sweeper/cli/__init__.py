@@ -9,7 +9,7 @@ import typer
 from typer._click.exceptions import ClickException  # Typer vendors Click and re-exports no base
 
 from sweeper import __version__
-from sweeper.cli import study
+from sweeper.cli import sweep as study
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
 from sweeper.errors import SweeperError

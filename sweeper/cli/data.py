@@ -30,7 +30,7 @@ def data_prepare(
     data_root: DataRoot = None,
 ) -> None:
     """Make the latents of a preset now, so that a launch finds them ready."""
-    from sweeper.prepare import Source, prepare_preset
+    from sweeper.commands.data import Source, prepare_preset
 
     source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     prepare_preset(preset, dataset, source, console())
@@ -45,7 +45,7 @@ def data_info(
     data_root: DataRoot = None,
 ) -> None:
     """Show what the cached latents of a preset hold."""
-    from sweeper.prepare import Source, describe_preset
+    from sweeper.commands.data import Source, describe_preset
 
     source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     describe_preset(preset, dataset, source, console())
@@ -67,6 +67,6 @@ def data_fetch(
     ] = None,
 ) -> None:
     """Download a published dataset; the same command goes on after a break."""
-    from sweeper.data.fetch import BASE, fetch
+    from sweeper.commands.fetch import BASE, fetch
 
     fetch(name, data_root, parts, url or BASE, console())

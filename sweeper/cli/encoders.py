@@ -27,7 +27,7 @@ encoders_app = typer.Typer(
 @encoders_app.command("list")
 def encoders_list() -> None:
     """Show every encoder: what it takes and gives, what it costs, whether it can be used here."""
-    from sweeper.encoders import show
+    from sweeper.commands.encoders import show
 
     show(console())
 
@@ -63,8 +63,8 @@ def encoders_compare(
     A sweep like any other: the same command again does only what is missing, another encoder
     joins those that are there, and `sweeper report` draws the figure again.
     """
-    from sweeper.compare import compare
-    from sweeper.launch import Request
+    from sweeper.commands.compare import compare
+    from sweeper.commands.launch import Request
 
     request = Request(
         grid="encoders",
@@ -90,8 +90,8 @@ def encoders_pretrain(
 
     Interrupted, the same command goes on from the last whole epoch.
     """
-    from models.pretrain import Recipe
-    from sweeper.pretrain import Request, pretrain
+    from models.encoders.mae_pretraining import Recipe
+    from sweeper.commands.pretrain import Request, pretrain
 
     request = Request(out, clips, Recipe(epochs=epochs, seed=seed), soundfont=soundfont)
     raise typer.Exit(pretrain(request, console()))

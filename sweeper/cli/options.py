@@ -79,7 +79,7 @@ def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) ->
 
 def encoder_of(encoder: str | None, preset: str) -> str:
     """The encoder that was asked for, or the preset's. Raises SweeperError on an unknown preset."""
-    from sweeper import presets
+    from sweeper.study import presets
 
     return encoder or presets.preset(preset).data.encoder
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeper.config import DataConfig
 from sweeper.data.clips import Dataset
-from sweeper.data.notes import Notes
-from sweeper.data.nsynth import NSynth
+from sweeper.data.notes.dataset import Notes
+from sweeper.data.nsynth.dataset import NSynth
 from sweeper.errors import SweeperError
+from sweeper.study.config import DataConfig
 
 DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {
     "notes": Notes,

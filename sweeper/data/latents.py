@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from models.encoders import Encoder, make_encoder
-from sweeper.config import DataConfig, canonical_json
 from sweeper.data import cache, make_dataset
 from sweeper.data.build import DRAW_SEED, Progress, build
 from sweeper.data.cache import CorruptCacheError, Latents
@@ -20,6 +19,7 @@ from sweeper.data.clips import Clips, Dataset, Ints
 from sweeper.data.splits import divide
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
+from sweeper.study.config import DataConfig, canonical_json
 
 __all__ = ["CorruptCacheError", "Latents", "fingerprint", "open_latents", "prepare"]
 

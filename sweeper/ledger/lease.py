@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Engine, and_, func, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from sweeper import fault
 from sweeper.errors import SweepHeldError
+from sweeper.failpoints import failpoint
 from sweeper.ledger.clock import db_now
 from sweeper.ledger.process import Process
 from sweeper.ledger.schema import LeaseRow, Sweep
@@ -143,7 +143,7 @@ def claim(engine: Engine, name: str) -> Lease:
 
 def _claim(engine: Engine, name: str) -> Lease:
     seen: float | None = None
-    fault.point("claim:begin")
+    failpoint("claim:begin")
     while True:
         with Session(engine) as session, session.begin():
             sweep = _sweep(session, name)
@@ -152,11 +152,11 @@ def _claim(engine: Engine, name: str) -> Lease:
             holder = None if row is None else _holder(row, now)
             if holder is None or _may_take(holder, name, seen):
                 lease = Lease(engine, sweep.id, *_take(session, sweep.id, row, holder))
-                fault.point("claim:before-commit")
+                failpoint("claim:before-commit")
                 break
             seen = holder.heartbeat
         time.sleep(2.5 * LEASE_SECONDS / BEATS_A_LEASE)
-    fault.point("claim:after-commit")
+    failpoint("claim:after-commit")
     return lease
 
 

@@ -12,12 +12,12 @@ import pandas as pd
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from sweeper.config import RunConfig
 from sweeper.errors import SweeperError
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
-from sweeper.outcome import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
-from sweeper.plan import Plan, cost, with_references
+from sweeper.states import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
+from sweeper.study.config import RunConfig
+from sweeper.study.plan import Plan, cost, with_references
 
 # A reader's memory does not grow with the database: it asks for what concerns its own sweep.
 HANDFUL = 1_000  # keys in a query; databases bear some 30,000

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from analysis import table1
-from analysis.choice import PAPER_CHOICE
+from analysis.selection import PAPER_CHOICE
 from tests.analysis.synthetic import Row, baseline_row, frame, full_rows, multiview_row, unfinished
 
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from sweeper.cli import app
-from sweeper.grid import load_grid
+from sweeper.study.grid import load_grid
 from tests.cluster_files.files import CONSTRAINTS, PROJECT, document, readme_commands, sweeper_lines
 
 

@@ -41,7 +41,7 @@ def test_a_sweep_outlives_the_loss_of_a_node(sweep: Sweep, cluster: Any) -> None
     assert sweep.query("SELECT 1 FROM attempts WHERE from_epoch > 0")
     table = sweep.table()
     alone = Sweep(sweep.directory / "alone", sweep.processes, EPOCHS)
-    undisturbed = alone.start(**{"sweeper.driver.CHECKPOINT_SECONDS": 3600.0})
+    undisturbed = alone.start(**{"sweeper.driver.execute.CHECKPOINT_SECONDS": 3600.0})
     assert ended(undisturbed, 3 * PATIENCE) == 0, alone.output
     pd.testing.assert_frame_equal(table, alone.table(), check_exact=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.sweeper.data import nsynth_layout as layout
+from tests.sweeper.data.nsynth import layout
 
 pytestmark = pytest.mark.cluster
 

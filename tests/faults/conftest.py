@@ -94,7 +94,7 @@ class Sweep:
         from tests.faults.drive import drive
 
         environment = {"SWEEPER_FAULT": fault, "SWEEPER_FAULT_LOG": str(self.faults)}
-        settings = {"sweeper.driver.CHECKPOINT_SECONDS": 0.0, **settings}
+        settings = {"sweeper.driver.execute.CHECKPOINT_SECONDS": 0.0, **settings}
         log = str(self.directory / "log")
         process: BaseProcess = self.processes.Process(
             target=drive, args=(command, log, environment), kwargs=settings

@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
-import sweeper.backlog
 import sweeper.cli
-import sweeper.dispatch
-import sweeper.driver
-import sweeper.launch
-import sweeper.recover
-import sweeper.summary
-import sweeper.trial
+import sweeper.commands.launch
+import sweeper.commands.recover
+import sweeper.console.summary
+import sweeper.driver.execute
+import sweeper.driver.outbox
+import sweeper.driver.pack_queue
+import sweeper.worker.trial
 
 
 def drive(arguments: list[str], log: str, environment: Mapping[str, str], **settings: Any) -> None:
@@ -37,15 +37,15 @@ def drive(arguments: list[str], log: str, environment: Mapping[str, str], **sett
     for name, value in settings.items():
         module, _, attribute = name.rpartition(".")
         setattr(importlib.import_module(module), attribute, value)
-    sweeper.driver._cluster = _no_cluster  # type: ignore[assignment]
-    sweeper.driver._fit = _fit_here
+    sweeper.driver.execute._cluster = _no_cluster  # type: ignore[assignment]
+    sweeper.driver.execute._fit = _fit_here
     sys.argv = ["sweeper", *arguments]
     sweeper.cli.main()
 
 
 @contextmanager
-def _no_cluster(_address: str | None) -> Iterator[sweeper.driver.Slots]:
-    yield sweeper.driver.Slots(cpus=2, gpus=0)
+def _no_cluster(_address: str | None) -> Iterator[sweeper.driver.execute.Slots]:
+    yield sweeper.driver.execute.Slots(cpus=2, gpus=0)
 
 
 def _fit_here(dispatcher: Any, writer: Any, stop: Callable[[], bool], options: Any) -> None:
@@ -56,7 +56,7 @@ def _fit_here(dispatcher: Any, writer: Any, stop: Callable[[], bool], options: A
             continue
         pack = config["pack"]
         writer.put({"event": "started", "pack": pack})
-        sweeper.trial.run_trial(
+        sweeper.worker.trial.run_trial(
             {**config, **options}, lambda message, pack=pack: writer.put({**message, "pack": pack})
         )
         writer.put({"event": "ended", "pack": pack})

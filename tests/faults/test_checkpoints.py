@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper.checkpoint import Checkpoints
-from sweeper.storage import Storage
+from sweeper.storage.checkpoints import Checkpoints
+from sweeper.storage.files import Storage
 from tests.faults.conftest import Sweep, Whole
 
 pytestmark = pytest.mark.faults

@@ -11,12 +11,12 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from sweeper.driver import Interrupt
+from sweeper.driver.execute import Interrupt
 from tests.faults.conftest import PATIENCE, Sweep, Whole, ended
 
 pytestmark = pytest.mark.faults
 
-BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.writer.DRAIN_SECONDS": 0.2}
+BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.driver.recorder.DRAIN_SECONDS": 0.2}
 
 # A minute in the nightly run, a moment in every other.
 LOCKED_SECONDS = float(os.environ.get("SWEEPER_TEST_LOCKED_SECONDS", "0.5"))
@@ -30,7 +30,9 @@ def wait_for_a_finished_run(sweep: Sweep, process: BaseProcess) -> None:
 
 
 def test_a_locked_database_delays_results_and_loses_none(sweep: Sweep, assert_whole: Whole) -> None:
-    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 30.0 + LOCKED_SECONDS})
+    process = sweep.start(
+        **BRIEF, **{"sweeper.driver.recorder.LAST_DRAIN_SECONDS": 30.0 + LOCKED_SECONDS}
+    )
     wait_for_a_finished_run(sweep, process)
     lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
@@ -55,7 +57,7 @@ def wait_for_a_spool(sweep: Sweep, process: BaseProcess) -> None:
 def test_results_that_were_never_drained_are_stored_by_the_next_launch(
     sweep: Sweep, assert_whole: Whole
 ) -> None:
-    process = sweep.start(**BRIEF, **{"sweeper.writer.LAST_DRAIN_SECONDS": 0.2})
+    process = sweep.start(**BRIEF, **{"sweeper.driver.recorder.LAST_DRAIN_SECONDS": 0.2})
     wait_for_a_finished_run(sweep, process)
     lock = sqlite3.connect(sweep.db, timeout=PATIENCE, isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
@@ -82,7 +84,7 @@ def test_a_full_disk_stops_no_run_and_a_later_launch_stores_all(
     sweep: Sweep, assert_whole: Whole, room: int
 ) -> None:
     """From the first pack on no file may grow beyond `room`: database, spool or checkpoint."""
-    code = sweep.launch(**BRIEF, **{"sweeper.driver.interruptible": full_disk(room)})
+    code = sweep.launch(**BRIEF, **{"sweeper.driver.execute.interruptible": full_disk(room)})
     assert code == 2, sweep.output
     assert "the database cannot be written" in sweep.output
     acknowledged = sweep.finished()

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from sweeper.config import RunConfig
-from sweeper.grid import Cell, load_grid, run_config
 from sweeper.ledger.connect import PRAGMAS, open_writer
-from sweeper.ledger.ledger import Ledger
-from sweeper.presets import PRESETS
+from sweeper.ledger.write import Ledger
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell, load_grid, run_config
+from sweeper.study.presets import PRESETS
 from tests.faults.conftest import counts
 from tests.sweeper.conftest import scored, train
 

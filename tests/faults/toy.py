@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeper.config import DataConfig
 from sweeper.data import cache
 from sweeper.data.clips import COLUMNS, FAMILIES, Clips
 from sweeper.data.latents import fingerprint
 from sweeper.data.splits import divide  # noqa: F401  (loaded before processes fork)
+from sweeper.study.config import DataConfig
 
 CLIPS = {"train": 40, "valid": 36, "downstream": 60}
 T, D = 1, 8

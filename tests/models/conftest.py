@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.runs import Clips, PackRun
+from models.pack.runs import Clips, PackRun
 
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")

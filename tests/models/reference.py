@@ -7,8 +7,8 @@ from torch import nn
 
 from models.multiview import ModelSpec
 from models.objectives import PRINCIPLES
+from models.pack.runs import Clips, PackRun, TrainingSpec
 from models.pairs import batches, sampler_of, training_pairs, validation_pairs
-from models.runs import Clips, PackRun, TrainingSpec
 
 
 class Autoencoder(nn.Module):

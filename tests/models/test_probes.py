@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.downstream import features_of, probe_encoder, probe_pack
+from models.evaluation import features_of, probe_encoder, probe_pack
 from models.multiview import ModelSpec
-from models.pack import train_pack
+from models.pack.runs import PackRun, TrainingSpec
+from models.pack.trainer import train_pack
 from models.probes import Draws, ProbeSpec, ProbeTask, Split, train_probes
-from models.runs import PackRun, TrainingSpec
 from tests.models.conftest import make_clips
 
 SPEC = ProbeSpec(epochs=6, batch=16, lr=3e-2)

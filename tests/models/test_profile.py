@@ -7,7 +7,7 @@ import time
 import pytest
 
 from models import profile
-from models.products import Products
+from models.pack.products import Products
 
 
 def test_a_parts_time_is_without_the_parts_that_it_calls():

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from sweeper.config import RunConfig
-from sweeper.grid import Cell, load_grid, run_config
 from sweeper.ledger.connect import open_writer
-from sweeper.ledger.ledger import Ledger, Provenance, RunResult
 from sweeper.ledger.schema import ACCURACIES
-from sweeper.presets import PRESETS
+from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell, load_grid, run_config
+from sweeper.study.presets import PRESETS
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from models.encoders import make_encoder
 from models.encoders.logmel import LogMel, log_mel_frames
 from models.encoders.mae import MAE, SHIPPED, pack, read
-from models.mae import Shape
-from models.pretrain import Pretraining, Recipe
+from models.encoders.mae_network import Shape
+from models.encoders.mae_pretraining import Pretraining, Recipe
 
 SMALL = Shape(width=16, depth=1, heads=2, decoder_width=8, decoder_heads=2)
 

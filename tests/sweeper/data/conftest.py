@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.config import DataConfig
-from sweeper.data import soundfont
 from sweeper.data.latents import prepare
+from sweeper.data.notes import soundfont
+from sweeper.study.config import DataConfig
 
 TINY = DataConfig(train_clips=40, valid_clips=20, downstream_clips=40)
 

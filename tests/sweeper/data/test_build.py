@@ -137,7 +137,7 @@ def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 PREPARING = """
 import os, psutil
-from sweeper.config import DataConfig
+from sweeper.study.config import DataConfig
 from sweeper.data.latents import prepare
 
 def report(*_):

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from models.encoders.audiomae import AudioMAE
-from sweeper.config import DataConfig
 from sweeper.data.build import CHUNK
 from sweeper.data.clips import SPLITS
 from sweeper.data.latents import prepare
 from sweeper.data.workers import _ahead, encoding
+from sweeper.study.config import DataConfig
+from tests.sweeper.data.nsynth import layout
 
-from . import nsynth_layout as layout
 from .test_build import Mean, Numbers
 
 TOTAL = 130
@@ -81,7 +81,7 @@ PREPARING = """
 import sys
 from pathlib import Path
 from models.encoders.audiomae import AudioMAE
-from sweeper.config import DataConfig
+from sweeper.study.config import DataConfig
 from sweeper.data.latents import prepare
 
 network = AudioMAE.network

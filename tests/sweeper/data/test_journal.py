@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeper.data import cache, notes
+from sweeper.data import cache
 from sweeper.data.build import build
 from sweeper.data.cache import JOURNAL, SCRATCH
 from sweeper.data.clips import SPLITS, Clips
 from sweeper.data.latents import fingerprint, prepare
-from sweeper.data.render import Note
+from sweeper.data.notes import dataset as notes
+from sweeper.data.notes.render import Note
 
 from .conftest import TINY
 from .test_build import Mean, Numbers

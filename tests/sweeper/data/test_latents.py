@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from models.encoders import logmel
-from sweeper.config import DataConfig
-from sweeper.data import cache, latents, notes, render, soundfont
+from sweeper.data import cache, latents
 from sweeper.data.cache import CorruptCacheError, verify
 from sweeper.data.clips import SPLITS
 from sweeper.data.latents import fingerprint, open_latents, prepare
+from sweeper.data.notes import dataset as notes
+from sweeper.data.notes import render, soundfont
 from sweeper.errors import SweeperError
+from sweeper.study.config import DataConfig
 from tests.sweeper.data.conftest import TINY
 
 REPOSITORY = Path(__file__).parents[3]

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from sweeper.config import RunConfig
 from sweeper.errors import SweepHeldError
-from sweeper.grid import Cell
 from sweeper.ledger import lease, read
 from sweeper.ledger.lease import FencedError, claim, holders
-from sweeper.ledger.ledger import Ledger, Provenance
 from sweeper.ledger.process import Process
+from sweeper.ledger.write import Ledger, Provenance
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
 from tests.sweeper.conftest import scored
 
 Smoke = list[tuple[Cell, RunConfig]]

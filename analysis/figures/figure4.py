@@ -1,0 +1,189 @@
+"""Figure 4: subspace accuracy relative to reconstruction only, by objective and weight of L_dis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis.configurations import (
+    OBJECTIVES,
+    finished_runs,
+    in_order,
+    multiview,
+    ordered,
+    reconstruction_only,
+    seeds_note,
+)
+from analysis.figures import style
+
+PANELS = {
+    "A": ("instrument", "private"),
+    "B": ("instrument", "shared"),
+    "C": ("pitch", "private"),
+    "D": ("pitch", "shared"),
+}
+SYMBOLS = {"private": "z_p", "shared": "z_s"}
+MEAN = "mean"  # in the column `principle`: a bar; the other rows are what it averages
+_BAR = ["objective", "lam"]
+_COLUMNS = [
+    "panel", "task", "subspace", *_BAR, "principle", "delta", "delta_sd", "seeds", "principles"
+]  # fmt: skip
+
+
+def data(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a bar (principle `mean`) and one a principle behind it: `delta`, sd over seeds.
+
+    Δ = acc(λ) − acc(λ = 1) is taken within a seed, whose runs share their initial weights and
+    batches, then averaged over seeds, then over principles. `principles` counts those behind a
+    bar; a planned bar without any has a NaN.
+    """
+    runs = finished_runs(frame)
+    reference = reconstruction_only(runs).set_index("seed")
+    cells = multiview(runs)
+    cells = cells[cells["seed"].isin(reference.index)]
+    if cells.empty:
+        raise ValueError(
+            "Figure 4 needs a finished λ = 1 run and a λ < 1 run of the same seed; "
+            "go on with `sweeper resume`"
+        )
+    planned = multiview(frame)[_BAR].drop_duplicates()
+    panels = [_panel(panel, cells, reference, planned) for panel in PANELS]
+    return pd.concat(panels, ignore_index=True)[_COLUMNS]
+
+
+def _panel(
+    panel: str, cells: pd.DataFrame, reference: pd.DataFrame, planned: pd.DataFrame
+) -> pd.DataFrame:
+    task, subspace = PANELS[panel]
+    accuracy = f"{task}_{subspace}"
+    deltas = cells.assign(delta=cells[accuracy] - cells["seed"].map(reference[accuracy]))
+    parts = _over_seeds(deltas.groupby([*_BAR, "principle"])["delta"])
+    bars = planned.merge(_bars(deltas, parts), how="left", on=_BAR).assign(principle=MEAN)
+    counts = bars[["seeds", "principles"]].fillna(0).astype(int)
+    rows = pd.concat([in_order(bars.assign(**counts)), in_order(parts.assign(principles=1))])
+    return rows.assign(panel=panel, task=task, subspace=subspace)
+
+
+def _bars(deltas: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """Means over principles; the sd is of the seeds' own means, of seeds with all principles."""
+    means = parts.groupby(_BAR)["delta"].agg(delta="mean", principles="size").reset_index()
+    of_seed = deltas.groupby([*_BAR, "seed"])["delta"].agg(delta="mean", principles="size")
+    whole = of_seed.reset_index().merge(means[[*_BAR, "principles"]], on=[*_BAR, "principles"])
+    spread = _over_seeds(whole.groupby(_BAR)["delta"]).drop(columns="delta")
+    return means.merge(spread, how="left", on=_BAR)
+
+
+def _over_seeds(groups: pd.api.typing.SeriesGroupBy) -> pd.DataFrame:  # type: ignore[type-arg]
+    return groups.agg(delta="mean", delta_sd="std", seeds="size").reset_index()
+
+
+def note(table: pd.DataFrame) -> str:
+    """What the bars average, and which are incomplete."""
+    bars = table[(table["principle"] == MEAN) & (table["panel"] == "A")]
+    empty, most = int((bars["principles"] == 0).sum()), bars["principles"].max()
+    fewer = int(((bars["principles"] > 0) & (bars["principles"] < most)).sum())
+    notes = [
+        f"{fewer} of {len(bars)} bars (hatched) lack a principle." if fewer else "",
+        f"{empty} of {len(bars)} bars (×) have no finished run." if empty else "",
+        seeds_note(bars.loc[bars["seeds"] > 0, "seeds"]),
+    ]
+    return " ".join(filter(None, notes))
+
+
+def caption(table: pd.DataFrame) -> str:
+    return (
+        "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
+        "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
+        "are averaged over principles, which are marked on them; light to dark with a growing "
+        "weight 1 − λ of L_dis. " + note(table)
+    )
+
+
+def draw(table: pd.DataFrame, foot: str) -> Figure:
+    """Two columns wide: instrument above pitch, z_p left of z_s, one accuracy axis."""
+    with style.paper():
+        figure = style.canvas(style.DOUBLE, 3.7, f"{note(table)} {foot}")
+        panels = figure.subplots(2, 2, sharex=True, sharey=True)
+        for axes, panel in zip(panels.flat, PANELS, strict=True):
+            _draw_panel(axes, table[table["panel"] == panel], panel)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("Δ accuracy")
+        _legend(figure, table)
+    return figure
+
+
+def _draw_panel(axes: Axes, table: pd.DataFrame, panel: str) -> None:
+    bars = placed(table[table["principle"] == MEAN])
+    _draw_bars(axes, bars)
+    _draw_principles(axes, table[table["principle"] != MEAN], bars)
+    axes.axhline(0, color="0.25", linewidth=0.7)
+    groups = bars.groupby("objective", sort=False)["place"].mean()
+    axes.set_xticks(groups.to_numpy(), list(groups.index))
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    task, subspace = PANELS[panel]
+    axes.set_title(f"$\\bf{{{panel}}}$   {task} from ${SYMBOLS[subspace]}$")
+
+
+def placed(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars with their place on x and their colour: λ falls from left to right."""
+    placed = []
+    start = 0.0
+    for objective in ordered(bars["objective"], OBJECTIVES):
+        group = bars[bars["objective"] == objective].sort_values("lam", ascending=False)
+        colour = style.tints(objective, len(group))
+        placed.append(group.assign(place=start + np.arange(len(group)), colour=colour))
+        start += len(group) + 1
+    return pd.concat(placed, ignore_index=True)
+
+
+def _draw_bars(axes: Axes, bars: pd.DataFrame) -> None:
+    fewer = bars["principles"] < bars["principles"].max()
+    hatches = ["////" if few else "" for few in fewer]
+    axes.bar(
+        bars["place"], bars["delta"].fillna(0), width=0.92, color=bars["colour"], hatch=hatches,
+        edgecolor="white", linewidth=0.3,
+    )  # fmt: skip
+    beside = bars.assign(place=bars["place"] + 0.34)  # of the principles' marks
+    style.error_bars(axes, beside, "place", "delta")
+    empty = bars[bars["principles"] == 0]
+    axes.scatter(empty["place"], 0 * empty["place"], marker="x", s=12, c=style.GREY, linewidths=0.8)
+
+
+def _draw_principles(axes: Axes, parts: pd.DataFrame, bars: pd.DataFrame) -> None:
+    """One small mark a principle, side by side on its bar."""
+    marks = style.markers(parts["principle"])
+    offsets = dict(zip(marks, np.linspace(-0.32, 0.12, len(marks)), strict=True))
+    placed = parts.merge(bars[[*_BAR, "place"]], on=_BAR)
+    for principle, marker in marks.items():
+        rows = placed[placed["principle"] == principle]
+        axes.scatter(
+            rows["place"] + offsets[principle], rows["delta"], marker=marker, s=5,
+            c="white", edgecolors=style.INK, linewidths=0.4, zorder=3,
+        )  # fmt: skip
+
+
+def _legend(figure: Figure, table: pd.DataFrame) -> None:
+    """One line: the weights light to dark, then the principles."""
+    lambdas = sorted(table["lam"].unique(), reverse=True)
+    shades = style.tints("grey", len(lambdas))
+    weights = [
+        Patch(color=shade, label=f"{1 - lam:.2g}")
+        for lam, shade in zip(lambdas, shades, strict=True)
+    ]
+    marks = style.markers(table.loc[table["principle"] != MEAN, "principle"])
+    principles = [
+        Line2D([], [], linestyle="", marker=m, markersize=3.5, color="white", label=name,
+               markeredgecolor=style.INK, markeredgewidth=0.5)
+        for name, m in marks.items()
+    ]  # fmt: skip
+    blank = Line2D([], [], linestyle="", label="")
+    title = Line2D([], [], linestyle="", label="weight of $L_{dis}$, 1 − λ:")
+    handles = [title, *weights, blank, *principles]
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=0.9
+    )

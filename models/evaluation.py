@@ -1,0 +1,70 @@
+"""Downstream scores of trained runs: latents of their best weights, MSE, probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from models.multiview import ModelSpec, decode, encode, pool
+from models.pack.runs import RunResult
+from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+
+# Clips encoded at once, so that a wide model's activations stay small.
+BLOCK = 256
+
+Scores = dict[str, float | None]
+
+
+def probe_pack(
+    results: Sequence[RunResult],
+    seeds: Mapping[str, int],
+    latents: Tensor,
+    tasks: Mapping[str, ProbeTask],
+    split: Split,
+    model: ModelSpec,
+    spec: ProbeSpec,
+) -> dict[str, Scores]:
+    """Scores by run key of all finished runs, `mse` included; diverged runs are left out.
+
+    `latents` (N, T, D) are the downstream clips; `seeds` gives each run's seed. `mse` is the mean
+    over all clips and elements between latents and reconstruction, None without a decoder.
+    """
+    finished = [result for result in results if result.state == "finished"]
+    scores: dict[str, Scores] = {}
+    for seed in dict.fromkeys(seeds[result.key] for result in finished):
+        own = [result for result in finished if seeds[result.key] == seed]
+        features, mse = zip(*(features_of(result, latents, model) for result in own), strict=True)
+        accuracies = train_probes(features, tasks, split, spec, seed)
+        for result, error, accuracy in zip(own, mse, accuracies, strict=True):
+            scores[result.key] = {"mse": error, **accuracy}
+    return scores
+
+
+def probe_encoder(
+    latents: Tensor,
+    tasks: Mapping[str, ProbeTask],
+    split: Split,
+    model: ModelSpec,
+    spec: ProbeSpec,
+    seed: int,
+) -> Scores:
+    """Scores of the frozen encoder's own latents (N, T, D), the baseline without training."""
+    features = pool(latents.float(), model.pool)[None]
+    return {"mse": None, **train_probes([features], tasks, split, spec, seed)[0]}
+
+
+@torch.no_grad()
+def features_of(
+    result: RunResult, latents: Tensor, model: ModelSpec
+) -> tuple[Tensor, float | None]:
+    """One vector a clip (S, N, F) from a run's best weights, and its MSE where it has a decoder."""
+    weights = {name: w.to(latents.device) for name, w in result.weights.items()}
+    features, error = [], 0.0
+    for x in torch.split(latents.float(), BLOCK):
+        z = encode(weights, x, result.shape, model)  # (S, n, T, L)
+        features.append(pool(z, model.pool))
+        if result.decoded:
+            error += float((decode(weights, z) - x).square().sum(dtype=torch.float64))
+    return torch.cat(features, dim=1), error / latents.numel() if result.decoded else None

@@ -1,0 +1,1 @@
+"""The pack trainer: K runs at once in one process."""

@@ -1,0 +1,56 @@
+"""Streams of batches: all runs of one (seed, pairing) see the same pairs in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.pack.runs import Clips, PackRun
+from models.pairs import (
+    PAIRINGS,
+    Indices,
+    batches,
+    sampler_of,
+    training_pairs,
+    validation_pairs,
+)
+
+
+def stream_key(run: PackRun) -> tuple[int, tuple[str, str]]:
+    """What decides a run's batches: its seed, and which label its pairs share."""
+    return run.seed, PAIRINGS[run.kind]
+
+
+class Streams:
+    """The streams of a pack's runs over the same clips."""
+
+    def __init__(
+        self, runs: Sequence[PackRun], train: Clips, valid: Clips, batch_pairs: int
+    ) -> None:
+        """ValueError when the clips do not fill a batch or no clip has a partner."""
+        leaders = {stream_key(run): run for run in reversed(runs)}
+        self._leaders = list(reversed(leaders.values()))
+        numbers = {stream_key(run): number for number, run in enumerate(self._leaders)}
+        self.of_run = [numbers[stream_key(run)] for run in runs]
+        self._samplers = [sampler_of(r.kind, train.family, train.pitch) for r in self._leaders]
+        self._valid = valid
+        self._batch_pairs = batch_pairs
+        self.steps = len(self._epoch(0, 0))
+
+    def epoch(self, epoch: int) -> Tensor:
+        """Clips of every batch of an epoch (counted from 0): (streams, steps, 2·B), view-major."""
+        own = [self._epoch(number, epoch) for number in range(len(self._leaders))]
+        return torch.from_numpy(np.stack(own)).flatten(2)
+
+    def validation(self, number: int) -> Indices:
+        """The fixed validation batches (steps, 2, B) of a stream."""
+        leader = self._leaders[number]
+        sampler = sampler_of(leader.kind, self._valid.family, self._valid.pitch)
+        return batches(validation_pairs(sampler, leader.seed), self._batch_pairs)
+
+    def _epoch(self, number: int, epoch: int) -> Indices:
+        pairs = training_pairs(self._samplers[number], self._leaders[number].seed, epoch)
+        return batches(pairs, self._batch_pairs)

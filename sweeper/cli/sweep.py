@@ -1,0 +1,184 @@
+"""The commands of a sweep: from launch to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.options import (
+    Address,
+    DataRoot,
+    Dataset,
+    Db,
+    Device,
+    Encoder,
+    Name,
+    Picture,
+    PresetName,
+    RetryFailed,
+    SoundFont,
+    Storage,
+    Table,
+    absolute,
+    console,
+    dataset_path,
+    encoder_of,
+    pack_size,
+)
+
+
+def launch(
+    grid: Annotated[
+        str, typer.Option(help="full, ablation, baselines, smoke, or a TOML file.")
+    ] = "full",
+    preset: PresetName = "paper",
+    seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
+    dataset: Dataset = "notes",
+    encoder: Encoder = None,
+    soundfont: SoundFont = None,
+    data_root: DataRoot = None,
+    db: Db = "results.db",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the sweep; grid and preset by default.")
+    ] = None,
+    address: Address = None,
+    pack: Annotated[
+        str, typer.Option(help="Runs trained together in a process, or auto.")
+    ] = "auto",
+    device: Annotated[Device, typer.Option(help="Where packs train.")] = Device.auto,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is done, what is missing, how long.")
+    ] = False,
+    retry_failed: RetryFailed = False,
+    storage: Storage = None,
+) -> None:
+    """Train every cell of a grid that is not done yet, and store what it scores.
+
+    The same command again does only what is missing. Exit codes: 0 all finished, 1 bad input,
+    2 some runs failed or diverged, 3 another driver holds the sweep, 130 / 143 interrupted.
+    """
+    from sweeper.commands import launch as launching
+
+    request = launching.Request(
+        grid=grid,
+        preset=preset,
+        seeds=seeds,
+        dataset=dataset,
+        encoder=encoder_of(encoder, preset),
+        source=dataset_path(dataset, soundfont, data_root),
+        device=device.value,
+        pack=pack_size(pack),
+        storage=absolute(storage),
+    )
+    if dry_run:
+        launching.dry_run(request, db, name, console())
+        return
+    code = launching.launch(
+        request, db, name, address=address, retry_failed=retry_failed, console=console()
+    )
+    raise typer.Exit(code)
+
+
+def resume(
+    name: Name = None,
+    db: Db = "results.db",
+    address: Address = None,
+    retry_failed: RetryFailed = False,
+) -> None:
+    """Go on with a sweep: train what is missing, and nothing else."""
+    from sweeper.commands import launch as launching
+
+    code = launching.resume(name, db, address=address, retry_failed=retry_failed, console=console())
+    raise typer.Exit(code)
+
+
+def recover(db: Db = "results.db", storage: Storage = None) -> None:
+    """Rebuild a lost database from what every finished run leaves in its sweep's storage."""
+    from sweeper.commands.recover import recover as rebuild
+
+    raise typer.Exit(rebuild(db, absolute(storage), console()))
+
+
+def status(
+    name: Name = None,
+    db: Db = "results.db",
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Show how a sweep stands. Reads only."""
+    from sweeper.commands.status import show
+
+    show(db, name, watch=watch, as_json=as_json, console=console())
+
+
+def report(
+    name: Name = None,
+    figure: Annotated[
+        list[int] | None, typer.Option("--figure", help="2, 3 or 4; may be repeated.")
+    ] = None,
+    table: Annotated[list[int] | None, typer.Option("--table", help="1.")] = None,
+    out: Annotated[Path, typer.Option(help="Directory for the pictures and tables.")] = Path(
+        "report"
+    ),
+    format: Annotated[
+        list[Picture] | None, typer.Option("--format", help="png, pdf or svg; may be repeated.")
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's numbers beside ours.")
+    ] = False,
+    db: Db = "results.db",
+) -> None:
+    """Draw Figures 2-4 and Table 1 from the database alone: all of them by default."""
+    from sweeper.commands.report import write_report
+
+    write_report(
+        db, name, figure, table, out, [p.value for p in format or Picture], paper, console()
+    )
+
+
+def search(
+    name: Name = None,
+    trials: Annotated[int, typer.Option(help="Cells to add to the sweep.")] = 16,
+    db: Db = "results.db",
+    address: Address = None,
+) -> None:
+    """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them."""
+    from sweeper.commands.search import search as look
+
+    raise typer.Exit(look(db, name, trials, address, console()))
+
+
+def export(
+    name: Name = None,
+    format: Annotated[Table, typer.Option("--format", help="csv, parquet or json.")] = Table.csv,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; standard output by default.")
+    ] = None,
+    db: Db = "results.db",
+) -> None:
+    """Write a sweep's results, one row a cell."""
+    from sweeper.commands.export import export as write
+
+    write(db, name, format.value, out)
+
+
+def bench(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A rough look in half a minute, not a claim.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where the arms train.")] = Device.auto,
+) -> None:
+    """Measure the claims of speed here and now, beside the loops that a user would write."""
+    from sweeper.bench.render import run
+
+    run(quick=quick, as_json=as_json, device=device.value, console=console())
+
+
+def doctor(db: Db = "results.db") -> None:
+    """Check versions, devices, cache and database, and say what would go wrong."""
+    from sweeper.commands.doctor import examine
+
+    raise typer.Exit(examine(db, console()))

@@ -1,0 +1,1 @@
+"""One file a verb: what `sweeper VERB` does, and all that prints."""

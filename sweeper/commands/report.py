@@ -1,0 +1,92 @@
+"""Between the command line and the analysis: opens the database, names what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine
+
+from sweeper.errors import SweeperError
+from sweeper.ledger import read
+from sweeper.ledger.connect import open_reader
+
+FIGURES = (2, 3, 4)
+TABLES = (1,)
+
+
+def write_report(
+    db: str,
+    name: str | None,
+    figures: Sequence[int] | None,
+    tables: Sequence[int] | None,
+    out: Path,
+    formats: Sequence[str],
+    paper: bool,
+    console: Console,
+) -> None:
+    """Draws the figures and tables asked for, all of them when none is named.
+
+    Of a comparison of encoders, its own figure.
+    """
+    _known("figure", figures or (), FIGURES)
+    _known("table", tables or (), TABLES)
+    engine = open_reader(db)
+    sweep = read.find_sweep(engine, name)
+    if sweep.options.get("encoders"):
+        if figures or tables:
+            raise SweeperError(
+                f"sweep '{sweep.name}' compares encoders and has a figure of its own; "
+                "leave --figure and --table out, or name another sweep"
+            )
+        write_comparison(engine, sweep.name, out, formats, console)
+        return
+    if not figures and not tables:
+        figures, tables = FIGURES, TABLES
+    from analysis.report import report
+    from analysis.results import load_results
+
+    try:
+        written = report(
+            load_results(engine, sweep.name),
+            figures=tuple(figures or ()),
+            tables=tuple(tables or ()),
+            out=out,
+            formats=tuple(formats),
+            paper=paper,
+        )
+    except (ValueError, OSError) as error:
+        raise SweeperError(str(error)) from None
+    for path in written:
+        console.print(str(path), markup=False)
+
+
+def write_comparison(
+    engine: Engine, name: str, out: Path, formats: Sequence[str], console: Console
+) -> None:
+    """Draws a comparison of encoders and prints its table."""
+    from analysis.comparison import load_comparison
+    from analysis.figures.encoders import text_table
+    from analysis.report import report_comparison
+
+    try:
+        comparison = load_comparison(engine, name)
+        written = report_comparison(comparison, out, tuple(formats))
+    except (ValueError, OSError) as error:
+        raise SweeperError(str(error)) from None
+    rows = text_table(comparison.table)
+    table = Table(*rows.columns, box=None, header_style="dim")
+    for row in rows.to_numpy().tolist():
+        table.add_row(*row)
+    console.print(table)
+    for path in written:
+        console.print(str(path), markup=False)
+
+
+def _known(what: str, asked: Sequence[int], known: Sequence[int]) -> None:
+    for number in asked:
+        if number not in known:
+            listed = ", ".join(map(str, known))
+            raise SweeperError(f"there is no {what} {number}; choose from: {listed}")

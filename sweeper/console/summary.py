@@ -1,0 +1,73 @@
+"""What a user reads before and after a sweep: the plan, the outcome, what to type next."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine
+
+from sweeper.ledger import read
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+from sweeper.study.plan import Plan, cost
+
+
+def conclude(
+    engine: Engine, sweep: read.SweepInfo, db: str, signum: int | None, console: Console
+) -> int:
+    """Prints how the sweep stands and what to type next; returns the exit code of the launch."""
+    cells = read.results(engine, sweep.name)
+    counts = cells["state"].value_counts()
+    total, finished = len(cells), int(counts.get("finished", 0))
+    console.print(f"[bold]{sweep.name}[/bold]: {finished} of {total} cells finished", end="")
+    others = [f"{n} {state}" for state, n in counts.items() if state != "finished"]
+    console.print(f" ({', '.join(others)})" if others else "")
+    for state, cause, n, _ in read.failures(engine, sweep.id):
+        console.print(f"  {n} {state}: {cause}", markup=False)
+    if signum is not None:
+        console.print(f"stopped by a signal; go on with: sweeper resume {sweep.name}{_db(db)}")
+        return 128 + signum
+    if finished:
+        console.print(f"figures and table: sweeper report {sweep.name}{_db(db)}")
+    return 0 if finished == total else 2
+
+
+def _db(db: str) -> str:
+    return "" if db == "results.db" else f" --db {db}"
+
+
+def print_plan(
+    plan: Plan,
+    cells: Sequence[tuple[Cell, RunConfig]],
+    name: str,
+    db: str,
+    pace: float | None,
+    console: Console,
+) -> None:
+    """The dry run: counts of done and missing runs by kind, and an estimate."""
+    missing = plan.missing()
+    keys = {run.key for run in missing}
+    done = sum(run.key not in keys for _, run in cells)
+    console.print(f"sweep [bold]{name}[/bold] in {db}: {len(cells)} cells, {len(plan.runs)} runs")
+    table = Table("kind", "runs", "done", "missing", box=None, header_style="dim")
+    for kind in dict.fromkeys(run.kind for run in plan.runs):
+        runs = [run for run in plan.runs if run.kind == kind]
+        left = sum(run.key in keys for run in runs)
+        table.add_row(kind, str(len(runs)), str(len(runs) - left), str(left))
+    console.print(table)
+    console.print(f"{done} cells are done; this launch would train {len(missing)} runs")
+    console.print(_estimate(missing, pace))
+
+
+def _estimate(missing: list[RunConfig], pace: float | None) -> str:
+    if not missing:
+        return "nothing to do"
+    if pace is None:
+        return "no estimate: this database holds no finished run to measure by"
+    cores = os.cpu_count() or 1
+    minutes = pace * sum(map(cost, missing)) / cores / 60
+    return f"about {max(1, math.ceil(minutes))} min on {cores} cores, by this database's past runs"

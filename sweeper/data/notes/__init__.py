@@ -1,0 +1,1 @@
+"""Single notes rendered from a SoundFont: the dataset that needs no download."""

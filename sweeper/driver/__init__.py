@@ -1,0 +1,1 @@
+"""The driver process: packs out to workers, events in, one recorder, retries."""

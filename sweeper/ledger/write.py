@@ -1,0 +1,246 @@
+"""Writing to the results database: plans, attempts and results, each in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from sweeper.errors import SweeperError
+from sweeper.failpoints import failpoint
+from sweeper.ledger.lease import Lease, claim, next_launch
+from sweeper.ledger.schema import (
+    Attempt,
+    CellRow,
+    Epoch,
+    Event,
+    Map,
+    MapPoint,
+    Run,
+    Score,
+    Sweep,
+)
+from sweeper.states import FINISHED, INTERRUPTED, RUNNING
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a worker returns for one run; plain numbers, fit for JSON."""
+
+    key: str
+    state: str  # finished or diverged
+    # Columns of `scores`; None unless finished.
+    scores: Mapping[str, float | int | None] | None = None
+    epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
+    cause: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where and with what an attempt ran."""
+
+    host: str | None = None
+    device: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ledger:
+    """The driver's handle on one sweep. All methods commit before they return.
+
+    Every transaction first checks that this driver still holds the sweep (FencedError).
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.engine = lease.engine
+        self.sweep_id = lease.sweep_id
+
+    @classmethod
+    @contextmanager
+    def of(cls, engine: Engine, name: str) -> Iterator[Ledger]:
+        """Holds the sweep of that name; SweepHeldError when another driver does."""
+        with claim(engine, name) as lease:
+            ledger = cls(lease)
+            if lease.took_over:
+                ledger.note("taken-over", f"from {lease.took_over}, which did not let go")
+            yield ledger
+
+    def register(
+        self,
+        options: Mapping[str, Any],
+        cells: Iterable[tuple[Cell, RunConfig]],
+        extra_runs: Iterable[RunConfig] = (),
+    ) -> None:
+        """Adds what is new of the sweep's cells and runs.
+
+        Raises SweeperError when the sweep already has a cell of that label with another config.
+        """
+        with self._transaction("register") as session:
+            sweep = _launched(session, self.sweep_id, options)
+            known = {row.label: row.run_id for row in _cells_of(session, sweep.id)}
+            for cell, config in cells:
+                run = _run(session, config)
+                if cell.label not in known:
+                    session.add(_cell_row(sweep.id, run.id, cell))
+                elif known[cell.label] != run.id:
+                    raise SweeperError(
+                        f"sweep '{sweep.name}' already holds '{cell.label}' with other settings; "
+                        "give this one another --name"
+                    )
+            for config in extra_runs:
+                _run(session, config)
+
+    def start_attempts(self, pack: str, keys: Sequence[str], provenance: Provenance) -> None:
+        """Opens one attempt for every run of a pack; a repeated start changes nothing."""
+        with self._transaction("start") as session:
+            if session.scalar(select(Attempt.id).where(Attempt.pack == pack).limit(1)) is None:
+                for run_id in _run_ids(session, keys).values():
+                    session.add(self._attempt(run_id, pack, provenance))
+
+    def place(self, pack: str, host: str, device: str, epochs: Mapping[str, int]) -> None:
+        """Notes where a pack's attempts run and from which checkpointed epoch each goes on."""
+        mine = update(Attempt).where(Attempt.pack == pack)
+        with self._transaction("place") as session:
+            session.execute(mine.values(host=host, device=device))
+            ids = _run_ids(session, [key for key, epoch in epochs.items() if epoch])
+            for key, run_id in ids.items():
+                resumed = mine.where(Attempt.run_id == run_id)
+                session.execute(resumed.values(from_epoch=epochs[key]))
+
+    def record(self, pack: str, results: Sequence[RunResult], seconds: float | None) -> None:
+        """Stores results of a pack, all or none. A run that has scores keeps them."""
+        with self._transaction("record") as session:
+            run_ids = _run_ids(session, [result.key for result in results])
+            for result in results:
+                if attempt := self._open_attempt(session, run_ids[result.key], pack):
+                    attempt.seconds = seconds
+                    _store(session, attempt, result)
+
+    def close_attempts(
+        self,
+        state: str,
+        cause: str,
+        *,
+        traceback: str | None = None,
+        pack: str | None = None,
+    ) -> int:
+        """Closes the running attempts of a pack, or of the sweep; returns how many there were."""
+        running = update(Attempt).where(Attempt.state == RUNNING, Attempt.sweep_id == self.sweep_id)
+        if pack is not None:
+            running = running.where(Attempt.pack == pack)
+        end = {"state": state, "cause": cause, "traceback": traceback, "ended": func.now()}
+        with self._transaction("close") as session:
+            return int(session.execute(running.values(**end)).rowcount)  # type: ignore[attr-defined]
+
+    def note(self, kind: str, detail: str) -> None:
+        """Adds an event to the sweep's history."""
+        with self._transaction("note") as session:
+            session.add(Event(sweep_id=self.sweep_id, kind=kind, detail=detail))
+
+    def store_map(self, drawn: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
+        """Stores a map, a row of `maps` with those of `map_points`, in an older one's place."""
+        same = select(Map.id).where(Map.latents == drawn["latents"], Map.method == drawn["method"])
+        with self._transaction("map") as session:
+            session.execute(delete(MapPoint).where(MapPoint.map_id.in_(same)))
+            session.execute(delete(Map).where(Map.id.in_(same)))
+            session.add(row := Map(**drawn))
+            session.flush()
+            session.execute(insert(MapPoint), [{"map_id": row.id, **point} for point in points])
+
+    @contextmanager
+    def _transaction(self, step: str) -> Iterator[Session]:
+        failpoint(f"{step}:begin")
+        with Session(self.engine) as session, session.begin():
+            self.lease.check(session)
+            yield session
+            session.flush()
+            failpoint(f"{step}:before-commit")
+        failpoint(f"{step}:after-commit")
+
+    def _attempt(self, run_id: int, pack: str, provenance: Provenance) -> Attempt:
+        return Attempt(
+            run_id=run_id,
+            sweep_id=self.sweep_id,
+            token=self.lease.token,
+            pack=pack,
+            state=RUNNING,
+            host=provenance.host,
+            device=provenance.device,
+            git_commit=provenance.git_commit,
+            git_dirty=provenance.git_dirty,
+            versions=json.dumps(provenance.versions, sort_keys=True),
+        )
+
+    def _open_attempt(self, session: Session, run_id: int, pack: str) -> Attempt | None:
+        """The attempt that a result belongs to, or None when it was recorded already.
+
+        The start of an attempt may have been lost, and its driver may have died before the
+        result came: both make no difference to a result.
+        """
+        of_run = select(Attempt).where(Attempt.run_id == run_id, Attempt.pack == pack)
+        attempt = session.scalar(of_run.order_by(Attempt.id.desc()).limit(1))
+        if attempt is None:
+            attempt = self._attempt(run_id, pack, Provenance())
+            session.add(attempt)
+        return attempt if attempt.state in (RUNNING, INTERRUPTED) else None
+
+
+def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
+    attempt.state, attempt.cause, attempt.traceback = result.state, result.cause, result.traceback
+    attempt.ended = func.now()
+    session.flush()  # gives a new attempt its id
+    for number, losses in enumerate(result.epochs, start=1):
+        session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
+    if result.state == FINISHED and session.get(Score, attempt.run_id) is None:
+        scores = result.scores or {}
+        session.add(Score(run_id=attempt.run_id, attempt_id=attempt.id, **scores))
+
+
+def _launched(session: Session, sweep_id: int, options: Mapping[str, Any]) -> Sweep:
+    sweep = session.get_one(Sweep, sweep_id)
+    sweep.options = json.dumps(options, sort_keys=True)
+    sweep.launched, sweep.launch = func.now(), next_launch(session)
+    session.flush()
+    return sweep
+
+
+def _run(session: Session, config: RunConfig) -> Run:
+    key = config.key
+    run = session.scalar(select(Run).where(Run.key == key))
+    if run is None:
+        run = Run(key=key, config=config.resolved().to_json())
+        session.add(run)
+        session.flush()
+    return run
+
+
+def _cells_of(session: Session, sweep_id: int) -> Iterable[CellRow]:
+    return session.scalars(select(CellRow).where(CellRow.sweep_id == sweep_id))
+
+
+def _cell_row(sweep_id: int, run_id: int, cell: Cell) -> CellRow:
+    return CellRow(
+        sweep_id=sweep_id,
+        run_id=run_id,
+        label=cell.label,
+        kind=cell.kind,
+        principle=cell.principle,
+        objective=cell.objective,
+        lam=cell.lam,
+        seed=cell.seed,
+    )
+
+
+def _run_ids(session: Session, keys: Sequence[str]) -> dict[str, int]:
+    rows = session.execute(select(Run.key, Run.id).where(Run.key.in_(keys)).order_by(Run.id))
+    return {key: run_id for key, run_id in rows}

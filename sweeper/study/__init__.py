@@ -1,0 +1,1 @@
+"""What is to be trained: request, preset, grid, cells, run configs, packs; pure."""

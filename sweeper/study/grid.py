@@ -1,0 +1,186 @@
+"""Grids: the cells of a sweep, as pure functions of a name or a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import SweeperError
+from sweeper.study.config import BASELINES, GAMMAS, RunConfig
+from sweeper.study.presets import Preset
+
+OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
+LAMBDAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid."""
+
+    kind: str
+    seed: int
+    principle: str | None = None
+    objective: str | None = None
+    lam: float | None = None
+    encoder: str | None = None  # told only in a sweep that compares several
+
+    @property
+    def label(self) -> str:
+        """The cell's name, unique in its sweep: `Cosine SEP λ=0.6 seed 0`, `encoder seed 0`."""
+        if self.encoder:
+            return f"{self.kind} {self.encoder} seed {self.seed}"
+        if self.kind != "multiview":
+            return f"{self.kind} seed {self.seed}"
+        return f"{self.principle} {self.objective} λ={self.lam:g} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Principles × objectives × λ, beside baselines; sections of the preset to override."""
+
+    name: str
+    principles: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = OBJECTIVES
+    lambdas: tuple[float, ...] = LAMBDAS
+    baselines: tuple[str, ...] = ()
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def cells(self, seeds: int) -> list[Cell]:
+        """Every cell for seeds 0 … `seeds` − 1."""
+        return [cell for seed in range(seeds) for cell in self._of_seed(seed)]
+
+    def _of_seed(self, seed: int) -> Iterator[Cell]:
+        for point in itertools.product(self.principles, self.objectives, self.lambdas):
+            yield Cell("multiview", seed, *point)
+        for kind in self.baselines:
+            yield Cell(kind, seed)
+
+
+_PAPER = ("InfoNCE", "Cosine", "VICReg")
+GRIDS = {
+    "full": Grid("full", _PAPER, baselines=BASELINES),
+    "ablation": Grid("ablation", _PAPER),
+    "baselines": Grid("baselines", baselines=BASELINES),
+    "smoke": Grid("smoke", ("Cosine",), ("SEP",), (0.0, 0.6, 1.0), baselines=("encoder",)),
+}
+_SECTIONS = ("data", "model", "loss", "training", "probe")
+_AXES = ("principles", "objectives", "lambdas", "baselines")
+
+
+def load_grid(name: str) -> Grid:
+    """A grid by its name, or from a TOML file whose keys are the axes and sections of a Grid."""
+    if name in GRIDS:
+        return GRIDS[name]
+    path = Path(name)
+    if not path.is_file():
+        raise SweeperError(
+            f"unknown grid '{name}'; choose one of {', '.join(GRIDS)}, or name a TOML file"
+        )
+    try:
+        document = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SweeperError(f"grid file {name} is not TOML: {error}") from None
+    return _checked(_from_document(path.stem, document), source=name)
+
+
+def _from_document(stem: str, document: dict[str, Any]) -> Grid:
+    unknown = set(document) - {*_AXES, *_SECTIONS}
+    if unknown:
+        allowed = ", ".join((*_AXES, *_SECTIONS))
+        raise SweeperError(f"grid '{stem}': unknown key {_listed(unknown)}; allowed: {allowed}")
+    for axis in _AXES:
+        if not isinstance(document.get(axis, []), list):
+            raise SweeperError(f"grid '{stem}': {axis} must be a list")
+    axes: dict[str, Any] = {axis: tuple(document[axis]) for axis in _AXES if axis in document}
+    return Grid(stem, **axes, overrides={k: document[k] for k in _SECTIONS if k in document})
+
+
+def _checked(grid: Grid, source: str) -> Grid:
+    from models.objectives import PRINCIPLES  # late: it brings torch
+
+    _known(source, "principle", grid.principles, tuple(PRINCIPLES))
+    _known(source, "objective", grid.objectives, OBJECTIVES)
+    _known(source, "baseline", grid.baselines, BASELINES)
+    for lam in grid.lambdas:
+        if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
+            raise SweeperError(f"grid file {source}: λ = {lam!r} is outside [0, 1]")
+    if not grid.cells(1):
+        raise SweeperError(f"grid file {source} has no cells; give principles or baselines")
+    return dataclasses.replace(grid, lambdas=tuple(float(lam) for lam in grid.lambdas))
+
+
+def _known(source: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise SweeperError(
+            f"grid file {source}: unknown {what} {_listed(unknown)}; known: {', '.join(known)}"
+        )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(map(str, names)))
+
+
+def override(preset: Preset, overrides: dict[str, dict[str, Any]]) -> Preset:
+    """The preset with single fields replaced, as a grid file's sections ask."""
+    sections = {name: _replaced(name, preset, fields) for name, fields in overrides.items()}
+    study = dataclasses.replace(preset, **sections)
+    _check_gamma(study.loss.gamma or "")
+    return study
+
+
+def _check_gamma(rule: str) -> None:
+    name, _, value = rule.partition(":")
+    if rule not in GAMMAS and not (name == "fixed" and _is_number(value)):
+        raise SweeperError(
+            f"unknown γ rule '{rule}' in [loss]; known: {', '.join(GAMMAS)}, fixed:NUMBER"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
+    current = getattr(preset, section)
+    known = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
+    unknown = set(fields) - known
+    if unknown:
+        raise SweeperError(
+            f"unknown field {_listed(unknown)} in [{section}]; known: {', '.join(sorted(known))}"
+        )
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    for name, value in values.items():
+        _same_type(f"{section}.{name}", getattr(current, name), value)
+    return dataclasses.replace(current, **values)
+
+
+def _same_type(name: str, default: Any, value: Any) -> None:
+    number = isinstance(default, float) and isinstance(value, int | float)
+    if default is not None and not number and type(default) is not type(value):
+        raise SweeperError(f"{name} = {value!r}: a {type(default).__name__} is expected")
+
+
+def run_config(cell: Cell, preset: Preset) -> RunConfig:
+    """What is trained for a cell, resolved: cells that train the same have equal configs."""
+    return RunConfig(
+        kind=cell.kind,
+        seed=cell.seed,
+        principle=cell.principle,
+        objective=cell.objective,
+        lam=cell.lam,
+        data=preset.data,
+        model=preset.model,
+        loss=preset.loss,
+        training=preset.training,
+        probe=preset.probe,
+    ).resolved()

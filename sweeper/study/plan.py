@@ -1,0 +1,126 @@
+"""From missing runs to packs: who trains with whom, and what must be finished before.
+
+Where γ is measured against a converged loss, a run needs the validation L_rec of the
+reconstruction-only run of its seed, its reference. References are runs of the plan whether or not
+the grid shows them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper.states import DONE, FAILED
+from sweeper.study.config import REFERRING_GAMMAS, RunConfig
+
+# Measured on two cores: beyond this many runs a pack's activations leave the cache.
+LARGEST_CPU_PACK = 24
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs trained together in one process: one Ray trial."""
+
+    runs: tuple[RunConfig, ...]
+    needs: frozenset[str] = frozenset()  # keys of runs that must be finished before
+
+    @property
+    def keys(self) -> list[str]:
+        return [run.key for run in self.runs]
+
+
+def reference_of(run: RunConfig) -> RunConfig | None:
+    """The reconstruction-only run that decides γ, or None where γ needs none."""
+    if run.loss is None or run.loss.gamma not in REFERRING_GAMMAS:
+        return None
+    return dataclasses.replace(run, lam=1.0).resolved()
+
+
+def with_references(runs: Iterable[RunConfig]) -> list[RunConfig]:
+    """The distinct runs and the references that they need, references first."""
+    runs = list(runs)
+    references = [reference for run in runs if (reference := reference_of(run))]
+    return list({run.key: run for run in (*references, *runs)}.values())
+
+
+def make_packs(
+    missing: Iterable[RunConfig],
+    slots: int,
+    size: int | None = None,
+    apart: Mapping[str, Any] | None = None,
+    largest: int = LARGEST_CPU_PACK,
+) -> list[Pack]:
+    """Packs for `slots` workers: references first, then what waits for nothing, then the rest.
+
+    Runs share a pack when they share data, architecture and training, and what `apart` says of
+    their keys (epochs trained already, suspicions). `size` None means auto: as few packs as keep
+    every slot busy, none of more than `largest` runs.
+    """
+    groups: dict[Any, list[RunConfig]] = {}
+    for run in missing:
+        groups.setdefault((_group(run), (apart or {}).get(run.key)), []).append(run)
+    ordered = sorted(groups.items(), key=lambda item: _urgency(item[1][0]))
+    return [pack for _, runs in ordered for pack in _split(runs, slots, size, largest)]
+
+
+def _group(run: RunConfig) -> tuple[Any, ...]:
+    architecture = "cl" if run.kind.startswith("cl-") else run.kind
+    decoded = run.lam is not None and run.lam > 0
+    return (architecture, decoded, run.data, run.model, run.training, run.probe, _urgency(run))
+
+
+def _urgency(run: RunConfig) -> int:
+    if run.kind == "multiview" and run.lam == 1:
+        return 0
+    return 1 if reference_of(run) is None else 2
+
+
+def _split(runs: list[RunConfig], slots: int, size: int | None, largest: int) -> list[Pack]:
+    packs = math.ceil(len(runs) / size) if size else _auto_packs(len(runs), slots, largest)
+    # Dealt like cards, so that every pack has its share of the dear objectives.
+    return [make_pack(runs[i::packs]) for i in range(packs)]
+
+
+def _auto_packs(runs: int, slots: int, largest: int) -> int:
+    rounds = math.ceil(runs / (slots * largest))
+    return min(runs, slots * rounds)
+
+
+def make_pack(runs: Sequence[RunConfig]) -> Pack:
+    """One pack, and what it has to wait for."""
+    references = (reference_of(run) for run in runs)
+    return Pack(tuple(runs), frozenset(ref.key for ref in references if ref is not None))
+
+
+def cost(run: RunConfig) -> float:
+    """Work of a run in units of one trained clip with a decoder; for estimates, not for results."""
+    probed = run.data.downstream_clips * run.probe.epochs / 20
+    if run.training is None:
+        return probed
+    trained = run.data.train_clips * run.training.epochs
+    return probed + trained * (1.0 if run.lam else 0.5)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep holds, what of it is done, and what is left to train."""
+
+    runs: tuple[RunConfig, ...]  # references included
+    states: Mapping[str, str]  # run key → state, of runs that were tried
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all its runs."""
+        return [run.key for run in self.runs]
+
+    def missing(self, retry_failed: bool = False) -> list[RunConfig]:
+        """Runs to train now: all but the finished, the diverged and, unless asked, the failed."""
+        done = set(DONE) - ({FAILED} if retry_failed else set())
+        return [run for run in self.runs if self.states.get(run.key) not in done]
+
+    def count(self, *states: str) -> int:
+        """How many of the plan's runs are in one of these states."""
+        return sum(self.states.get(run.key, "pending") in states for run in self.runs)

@@ -1,0 +1,197 @@
+"""The command line: a contract in its options, its exit codes and its one clear line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweeper.cli import main
+from sweeper.ledger.write import Ledger, RunResult
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+from tests.sweeper.conftest import scored, train
+
+Sweeper = Callable[..., tuple[int, str, str]]
+COMMANDS = [
+    "launch",
+    "resume",
+    "recover",
+    "status",
+    "report",
+    "export",
+    "doctor",
+    "data prepare",
+    "data info",
+]
+
+
+@pytest.fixture
+def sweeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sweeper:
+    """Runs the command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sweeper", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def half_done(db: str, ledger: Ledger, smoke: list[tuple[Cell, RunConfig]]) -> str:
+    """A database with a sweep of four cells: one finished, one failed, one diverged."""
+    ledger.register({"grid": "smoke"}, smoke)
+    keys = [run.key for _, run in smoke]
+    failed = RunResult(keys[1], "failed", cause="ValueError: odd", traceback="Traceback: here")
+    diverged = RunResult(keys[2], "diverged", cause="NaN in epoch 1")
+    train(ledger, "p", [scored(keys[0]), failed, diverged])
+    ledger.engine.dispose()
+    return db
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command: str) -> None:
+    code, out, _ = sweeper(*command.split(), "--help")
+    assert code == 0
+    assert len(re.sub(r"\W+", " ", out).split()) > 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("launch --grid fool", "unknown grid 'fool'; choose one of full, ablation"),
+        ("launch --preset big", "unknown preset 'big'; choose one of paper, quick, smoke"),
+        ("launch --seeds 0", "--seeds 0: at least 1 is needed"),
+        ("launch --seeds many", "--seeds"),
+        ("launch --pack none", "--pack none: a number of runs, or auto"),
+        ("launch --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        ("launch --dataset birds", "unknown dataset 'birds'; choose one of notes"),
+        ("launch --dataset nsynth", "the dataset nsynth needs --data-root DIR"),
+        ("launch --dataset nsynth --data-root nowhere", "nowhere"),
+        ("launch --encoder audiomae:nowhere.pth", "nowhere.pth"),
+        ("search --trials 0", "--trials 0: at least 1 is needed"),
+        ("launch --encoder wav9", "unknown encoder 'wav9'; choose one of logmel"),
+        ("launch --soundfont no.sf2", "no.sf2"),
+        ("launch --gird full", "No such option: --gird"),
+        ("lunch", "No such command 'lunch'"),
+        ("status", "no database at results.db; run `sweeper launch` first"),
+        ("resume", "no database at results.db"),
+        ("report", "no database at results.db"),
+        ("report --figure 7", "there is no figure 7; choose from: 2, 3, 4"),
+        ("report --table 2", "there is no table 2; choose from: 1"),
+        ("report --format gif", "'gif' is not one of 'png', 'pdf', 'svg'"),
+        ("export", "no database at results.db"),
+        ("data info --preset big", "unknown preset 'big'"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_1(
+    sweeper: Sweeper,
+    arguments: str,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = sweeper(*arguments.split())
+    assert code == 1
+    assert says in err
+    assert err.count("\n") == 1 and "Traceback" not in err
+    assert not list(tmp_path.iterdir()), "bad input must leave nothing behind"
+
+
+def test_the_dry_run_prints_the_plan_and_touches_nothing(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = sweeper("launch", "--preset", "smoke", "--seeds", "2", "--dry-run")
+    assert code == 0
+    assert "114 cells, 98 runs" in out
+    assert "would train 98 runs" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: str) -> None:
+    code, out, _ = sweeper("status", "--json", "--db", half_done)
+    assert code == 0
+    assert json.loads(out) == {
+        "sweep": "a",
+        "cells": 4,
+        "cells_finished": 1,
+        "runs": 4,
+        "planned": 4,
+        "finished": 1,
+        "running": 0,
+        "failed": 1,
+        "diverged": 1,
+        "unknown": 0,
+        "pending": 1,
+    }
+
+
+def test_status_shows_the_grid_and_the_traceback_of_a_failure(
+    sweeper: Sweeper, half_done: str
+) -> None:
+    code, out, _ = sweeper("status", "--db", half_done)
+    assert code == 0
+    assert "1/4 cells" in out
+    assert "Cosine SEP" in out
+    assert "1 failed: ValueError: odd" in out and "Traceback: here" in out
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_export_writes_one_row_a_cell(sweeper: Sweeper, half_done: str, format: str) -> None:
+    code, out, _ = sweeper("export", "--db", half_done, "--format", format)
+    rows = json.loads(out) if format == "json" else out.strip().splitlines()[1:]
+    assert code == 0 and len(rows) == 4
+
+
+def test_export_to_parquet_needs_a_file(sweeper: Sweeper, half_done: str, tmp_path: Path) -> None:
+    import pandas as pd
+
+    code, _, err = sweeper("export", "--db", half_done, "--format", "parquet")
+    assert code == 1 and "give a file with --out" in err
+    out = tmp_path / "cells.parquet"
+    assert sweeper("export", "--db", half_done, "--format", "parquet", "--out", str(out))[0] == 0
+    assert len(pd.read_parquet(out)) == 4
+
+
+def test_the_version_is_the_packages() -> None:
+    from importlib.metadata import version
+
+    out = subprocess.check_output([sys.executable, "-m", "sweeper.cli", "--version"], text=True)
+    assert out == f"sweeper {version('sweeper')}\n"
+
+
+@pytest.mark.parametrize("arguments", ["--help", "launch --help", "status --help"])
+def test_help_loads_neither_torch_nor_ray_nor_pandas(arguments: str) -> None:
+    code = (
+        "import sys, sweeper.cli\n"
+        f"sys.argv = ['sweeper', *{arguments.split()!r}]\n"
+        "try:\n    sweeper.cli.main()\n"
+        "except SystemExit:\n    print({'torch', 'ray', 'pandas'} & set(sys.modules))"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert out.strip().endswith("set()")
+
+
+def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
+    contract = {
+        "launch": "--grid --preset --seeds --dataset --encoder --db --name --address --pack "
+        "--device --dry-run --retry-failed",
+        "status": "--watch --json --db",
+        "report": "--figure --table --out --format --db",
+        "export": "--format --db",
+        "search": "--trials",
+        "bench": "--json",
+    }
+    for command, options in contract.items():
+        _, out, _ = sweeper(command, "--help")
+        assert [option for option in options.split() if option not in out] == []

@@ -1,0 +1,82 @@
+"""The search: proposals are cells, chosen on validation, repeatable from the ledger alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweeper.commands.launch import Request
+from sweeper.commands.search import GOALS, finished, propose
+from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+
+REQUEST = Request(grid="full", preset="smoke")
+
+
+def rows(cells: list[Cell], seed: int = 0) -> pd.DataFrame:
+    """Finished cells whose smaller margin is best for Cosine SEP near λ = 0.5."""
+    rng = np.random.default_rng(seed)
+    table = []
+    for cell in cells:
+        good = cell.principle == "Cosine" and cell.objective == "SEP"
+        margin = (0.3 if good else 0.0) - abs((cell.lam or 0) - 0.5) + rng.normal(0, 0.01)
+        table.append(
+            {
+                "label": cell.label,
+                "kind": cell.kind,
+                "principle": cell.principle,
+                "objective": cell.objective,
+                "lam": cell.lam,
+                "seed": cell.seed,
+                "state": "finished",
+                "valid_pitch_private": margin,
+                "valid_pitch_shared": 0.0,
+                "valid_instrument_shared": 0.9,
+                "valid_instrument_private": 0.0,
+                "valid_pitch_overall": 0.8,
+                "valid_instrument_overall": 0.8,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+GRID = rows([cell for cell in load_grid("ablation").cells(1) if cell.lam != 1])
+
+
+def test_proposals_are_cells_of_the_space() -> None:
+    for cell in propose(GRID, REQUEST, 8, 0):
+        assert cell.kind == "multiview" and cell.seed == 0
+        assert cell.principle in ("InfoNCE", "Cosine", "VICReg") and cell.objective in OBJECTIVES
+        assert cell.lam is not None and 0 <= cell.lam < 1
+        assert cell.lam * 20 == pytest.approx(round(cell.lam * 20))
+
+
+def test_the_same_ledger_gets_the_same_proposals() -> None:
+    assert propose(GRID, REQUEST, 8, 0) == propose(GRID, REQUEST, 8, 0)
+
+
+def test_proposals_go_where_the_margins_were_best() -> None:
+    asked = [cell for number in range(6) for cell in propose(GRID, REQUEST, 8, number)]
+    best = [cell for cell in asked if (cell.principle, cell.objective) == ("Cosine", "SEP")]
+    assert len(best) > len(asked) / 4  # a blind draw would give a ninth
+
+
+def test_an_empty_sweep_can_be_searched() -> None:
+    assert len(propose(GRID.iloc[:0], REQUEST, 8, 0)) == 8
+
+
+def test_the_goals_are_the_smaller_margin_and_the_mean_overall_accuracy() -> None:
+    row = finished(GRID).iloc[0]
+    margins = (
+        row["valid_pitch_private"] - row["valid_pitch_shared"],
+        row["valid_instrument_shared"] - row["valid_instrument_private"],
+    )
+    assert row[GOALS[0]] == min(margins)
+    assert row[GOALS[1]] == pytest.approx(0.8)
+
+
+def test_unfinished_cells_other_seeds_and_reconstruction_only_teach_nothing() -> None:
+    cells = [Cell("multiview", 1, "Cosine", "SEP", 0.4), Cell("multiview", 0, "Cosine", "SEP", 1.0)]
+    known = rows([*cells, Cell("multiview", 0, "Cosine", "SEP", 0.2)])
+    known.loc[2, "state"] = "failed"
+    assert finished(known).empty

@@ -1,0 +1,134 @@
+"""The live view: the grid as a matrix, the share of the work, plain lines for logs."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from sweeper.console import live
+from sweeper.console.live import SweepState, data_progress, matrix, sweep_view
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import load_grid, run_config
+from sweeper.study.plan import cost
+from sweeper.study.presets import PRESETS
+
+STUDY = PRESETS["quick"]
+
+
+def cells_and_runs(grid: str = "full", seeds: int = 1) -> tuple[pd.DataFrame, list[RunConfig]]:
+    cells = load_grid(grid).cells(seeds)
+    runs = [run_config(cell, STUDY) for cell in cells]
+    rows = [
+        {
+            "kind": cell.kind,
+            "principle": cell.principle,
+            "objective": cell.objective,
+            "lam": cell.lam,
+            "seed": cell.seed,
+            "run_key": run.key,
+            "state": "pending",
+        }
+        for cell, run in zip(cells, runs, strict=True)
+    ]
+    return pd.DataFrame(rows), list({run.key: run for run in runs}.values())
+
+
+def shown(renderable: object, terminal: bool = True) -> str:
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None)
+    console.print(renderable)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def results(runs: list[RunConfig], state: str = "finished") -> list[dict[str, str]]:
+    return [{"key": run.key, "state": state} for run in runs]
+
+
+def test_the_matrix_has_a_mark_for_every_cell() -> None:
+    cells, _ = cells_and_runs()
+    cells.loc[0, "state"] = "finished"
+    cells.loc[54, "state"] = "failed"
+    text = shown(matrix(cells))
+    assert text.count("·") == 55 and text.count("●") == 1 and text.count("✕") == 1
+    assert "0.2" in text and "InfoNCE SIM+SEP" in text and "cl-pitch" in text
+
+
+def test_many_seeds_are_counted_instead_of_drawn() -> None:
+    cells, _ = cells_and_runs("smoke", seeds=8)
+    cells.loc[:2, "state"] = "finished"
+    assert "1/8" in shown(matrix(cells))
+
+
+def test_the_share_of_the_work_follows_the_packs() -> None:
+    cells, runs = cells_and_runs("smoke")
+    state = SweepState(cells, runs)
+    first, rest = runs[:2], runs[2:]
+    state({"event": "started", "pack": "p", "runs": [run.key for run in first]})
+    assert state.share == 0
+    state({"event": "progress", "pack": "p", "stage": "epoch", "done": 1, "total": 2, "share": 0.5})
+    total = sum(map(cost, runs))
+    assert state.share == pytest.approx(sum(map(cost, first)) / 2 / total)
+    assert "epoch 1/2" in shown(state.render())
+    state({"event": "results", "pack": "p", "results": results(first)})
+    assert state.share == pytest.approx(sum(map(cost, first)) / total)
+    state({"event": "started", "pack": "q", "runs": [run.key for run in rest]})
+    state({"event": "results", "pack": "q", "results": results(rest)})
+    assert state.share == 1
+    assert "4 finished" in state.line
+
+
+def test_nine_cells_light_up_with_the_one_run_behind_them() -> None:
+    cells, runs = cells_and_runs()
+    state = SweepState(cells, runs)
+    reconstruction_only = [run for run in runs if run.lam == 1]
+    state({"event": "started", "pack": "p", "runs": [reconstruction_only[0].key]})
+    state({"event": "results", "pack": "p", "results": results(reconstruction_only)})
+    assert "9 finished" in state.line
+
+
+def test_a_lost_pack_is_shown_as_failed() -> None:
+    cells, runs = cells_and_runs("smoke")
+    state = SweepState(cells, runs)
+    state({"event": "started", "pack": "p", "runs": [runs[0].key]})
+    state({"event": "lost", "pack": "p", "runs": [runs[0].key], "state": "failed"})
+    assert "1 failed" in state.line
+
+
+def test_the_share_never_falls_when_a_pack_ends_after_its_results() -> None:
+    cells, runs = cells_and_runs("smoke")
+    state, shares = SweepState(cells, runs), []
+    for event in (
+        {"event": "started", "runs": [runs[0].key]},
+        {"event": "progress", "stage": "epoch", "done": 2, "total": 2, "share": 0.8},
+        {"event": "results", "results": results(runs[:1])},
+        {"event": "ended"},
+    ):
+        state({**event, "pack": "p"})
+        shares.append(state.share)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(cost(runs[0]) / sum(map(cost, runs)))
+
+
+def test_a_log_gets_plain_lines_and_no_control_codes() -> None:
+    cells, runs = cells_and_runs("smoke")
+    console = Console(file=io.StringIO(), width=100)
+    with sweep_view(console, cells, runs) as observe:
+        observe({"event": "started", "pack": "p", "runs": [run.key for run in runs]})
+        observe({"event": "results", "pack": "p", "results": results(runs)})
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines() == ["4 finished · 100% of the work · 0:00:00 left"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_data_progress_names_what_is_made(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None)
+    monkeypatch.setattr(live.time, "monotonic", lambda: 5.0)
+    with data_progress(console) as progress:
+        progress(1, 8, "rendering")
+        progress(8, 8, "rendering")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "rendering" in text
+    if not terminal:
+        assert text == "rendering: 8/8\n"

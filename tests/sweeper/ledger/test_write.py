@@ -1,0 +1,150 @@
+"""The ledger: what was recorded stays, once, and the view shows it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from sweeper.errors import SweeperError
+from sweeper.ledger import read
+from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell, load_grid, run_config
+from sweeper.study.presets import PRESETS
+from tests.sweeper.conftest import scored, train
+
+Smoke = list[tuple[Cell, RunConfig]]
+
+
+def count(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0)
+
+
+def test_registering_twice_adds_nothing(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    ledger.register({}, smoke)
+    assert count(engine, "cells") == 4
+    assert count(engine, "runs") == 4
+
+
+def test_two_sweeps_share_their_runs(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    with Ledger.of(engine, "b") as other:
+        other.register({}, smoke)
+    assert count(engine, "cells") == 8
+    assert count(engine, "runs") == 4
+
+
+def test_a_cell_with_other_settings_is_refused(ledger: Ledger, engine: Engine) -> None:
+    def cells(preset: str) -> Smoke:
+        return [(c, run_config(c, PRESETS[preset])) for c in load_grid("smoke").cells(1)]
+
+    ledger.register({}, cells("smoke"))
+    with pytest.raises(SweeperError, match="other settings; give this one another --name"):
+        ledger.register({}, cells("quick"))
+    assert count(engine, "runs") == 4  # the refused registration left nothing behind
+
+
+def test_a_finished_run_shows_its_scores_and_margins(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    _, run = smoke[1]
+    result = scored(run.key)
+    assert result.scores is not None
+    scores = {**result.scores, "pitch_private": 0.75, "instrument_shared": 0.25}
+    train(ledger, "p", [RunResult(run.key, "finished", scores, result.epochs)])
+    row = read.results(engine, "a").set_index("run_key").loc[run.key]
+    assert row["state"] == "finished"
+    assert row["delta_pitch"] == 0.25
+    assert row["delta_instrument"] == -0.25
+
+
+def test_nine_reconstruction_only_cells_show_one_run(ledger: Ledger, engine: Engine) -> None:
+    cells = [(c, run_config(c, PRESETS["smoke"])) for c in load_grid("ablation").cells(1)]
+    ledger.register({}, cells)
+    train(ledger, "p", [scored(next(run.key for cell, run in cells if cell.lam == 1))])
+    shown = read.results(engine, "a").query("state == 'finished'")
+    assert len(shown) == 9 and set(shown["lam"]) == {1.0}
+    assert count(engine, "scores") == 1
+
+
+def test_a_late_report_changes_nothing(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    train(ledger, "p", [scored(key, 0.5)])
+    before = read.results(engine, "a")
+    ledger.record("p", [scored(key, 0.9)], seconds=1.0)
+    train(ledger, "q", [scored(key, 0.9)])
+    pd.testing.assert_frame_equal(read.results(engine, "a"), before)
+
+
+def test_a_pack_is_recorded_whole_or_not_at_all(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    keys = [run.key for _, run in smoke]
+    ledger.start_attempts("p", keys, Provenance())
+    broken = RunResult(keys[1], "finished", {"no_such_column": 1.0})
+    with pytest.raises(TypeError):
+        ledger.record("p", [scored(keys[0]), broken], seconds=1.0)
+    assert count(engine, "scores") == 0
+
+
+def test_states_follow_the_latest_attempt_until_a_run_is_finished(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    ledger.start_attempts("p", [key], Provenance())
+    assert read.states(engine, [key])[key] == "running"
+    assert ledger.close_attempts("interrupted", "signal 2") == 1
+    assert read.states(engine, [key])[key] == "interrupted"
+    train(ledger, "q", [scored(key)])
+    ledger.start_attempts("r", [key], Provenance())
+    assert read.states(engine, [key])[key] == "finished"
+
+
+def test_a_reader_is_told_of_the_runs_it_asks_for_and_of_no_others(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    keys = [run.key for _, run in smoke]
+    train(ledger, "p", [scored(key) for key in keys])
+    assert read.states(engine, keys[:2]) == dict.fromkeys(keys[:2], "finished")
+    assert set(read.validation_mse(engine, keys[2:])) <= set(keys[2:])
+    assert read.states(engine, []) == {} == read.states(engine, ["0" * 64])
+
+
+def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    failed = [
+        RunResult(run.key, "failed", cause="ValueError: odd", traceback=f"at {i}")
+        for i, (_, run) in enumerate(smoke[:3])
+    ]
+    train(ledger, "p", [*failed, RunResult(smoke[3][1].key, "diverged", cause="NaN")])
+    assert read.failures(engine, ledger.sweep_id) == [
+        ("failed", "ValueError: odd", 3, "at 2"),
+        ("diverged", "NaN", 1, None),
+    ]
+
+
+def test_the_latest_launch_is_the_default_sweep(engine: Engine, smoke: Smoke) -> None:
+    with pytest.raises(SweeperError, match="holds no sweep yet"):
+        read.find_sweep(engine, None)
+    for name in ("a", "b"):
+        with Ledger.of(engine, name) as ledger:
+            ledger.register({"grid": "x"}, smoke)
+    assert read.find_sweep(engine, None).name == "b"
+    assert read.find_sweep(engine, "a").options == {"grid": "x"}
+    with pytest.raises(SweeperError, match="no sweep 'c' in this database; it holds: b, a"):
+        read.find_sweep(engine, "c")
+
+
+def test_the_runs_of_a_sweep_come_back_as_they_went_in(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    assert read.runs_of(engine, ledger.sweep_id) == [run for _, run in smoke]

@@ -1,0 +1,104 @@
+"""Grids: the cells that a name or a file stands for, and what bad files are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SweeperError
+from sweeper.study.grid import GRIDS, Cell, load_grid, override, run_config
+from sweeper.study.presets import PRESETS, preset
+
+
+def grid_file(directory: Path, text: str) -> str:
+    path = directory / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_full_grid_is_the_papers_54_cells_and_three_baselines() -> None:
+    cells = load_grid("full").cells(1)
+    assert len(cells) == 57
+    assert sum(cell.kind == "multiview" for cell in cells) == 54
+    assert len({cell.label for cell in cells}) == 57
+
+
+def test_the_54_cells_of_a_seed_are_46_runs() -> None:
+    runs = {run_config(cell, PRESETS["paper"]).key for cell in load_grid("ablation").cells(1)}
+    assert len(runs) == 46
+
+
+def test_seeds_multiply_the_cells_and_share_no_run() -> None:
+    cells = load_grid("full").cells(3)
+    assert len(cells) == 3 * 57
+    by_seed = [
+        {run_config(cell, PRESETS["paper"]).key for cell in cells if cell.seed == seed}
+        for seed in range(3)
+    ]
+    assert not by_seed[0] & by_seed[1] and not by_seed[1] & by_seed[2]
+
+
+def test_labels_read_like_the_paper() -> None:
+    assert Cell("multiview", 2, "Cosine", "SIM+SEP", 0.6).label == "Cosine SIM+SEP λ=0.6 seed 2"
+    assert Cell("cl-pitch", 0).label == "cl-pitch seed 0"
+
+
+def test_a_grid_file_chooses_axes_and_overrides_fields(tmp_path: Path) -> None:
+    text = 'principles = ["Cosine"]\nlambdas = [0.5, 1]\n[loss]\ngamma = "init-ratio"\n'
+    grid = load_grid(grid_file(tmp_path, text + "[training]\nepochs = 3\nlr = 1\n"))
+    study = override(preset("quick"), grid.overrides)
+    assert [cell.lam for cell in grid.cells(1)] == [0.5, 1.0] * 3
+    assert study.loss.gamma == "init-ratio"
+    assert (study.training.epochs, study.training.lr) == (3, 1)
+    assert study.probe == PRESETS["quick"].probe
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("principles = [", "not TOML"),
+        ('principals = ["Cosine"]', "unknown key 'principals'"),
+        ('principles = "Cosine"', "must be a list"),
+        ('principles = ["Barlow"]', "unknown principle 'Barlow'; known: InfoNCE"),
+        ('principles = ["Cosine"]\nobjectives = ["SAME"]', "unknown objective 'SAME'"),
+        ('principles = ["Cosine"]\nlambdas = [1.5]', "λ = 1.5 is outside [0, 1]"),
+        ('principles = ["Cosine"]\nlambdas = ["a"]', "λ = 'a' is outside [0, 1]"),
+        ('baselines = ["pca"]', "unknown baseline 'pca'"),
+        ("", "no cells"),
+    ],
+)
+def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SweeperError) as told:
+        load_grid(grid_file(tmp_path, text))
+    assert says in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"training": {"epoch": 3}}, "unknown field 'epoch' in [training]"),
+        ({"training": {"epochs": "3"}}, "training.epochs = '3': a int is expected"),
+        ({"data": {"fingerprint": "x"}}, "unknown field 'fingerprint'"),
+        ({"loss": {"gamma": "guess"}}, "unknown γ rule 'guess'"),
+        ({"loss": {"gamma": "fixed:much"}}, "unknown γ rule 'fixed:much'"),
+    ],
+)
+def test_a_bad_override_is_told_what_is_wrong(
+    overrides: dict[str, dict[str, object]], says: str
+) -> None:
+    with pytest.raises(SweeperError) as told:
+        override(preset("paper"), overrides)
+    assert says in str(told.value)
+
+
+def test_an_unknown_grid_or_preset_lists_the_known_ones() -> None:
+    with pytest.raises(SweeperError, match="full, ablation, baselines, smoke"):
+        load_grid("fool")
+    with pytest.raises(SweeperError, match="paper, quick, smoke"):
+        preset("large")
+
+
+def test_every_named_grid_has_cells() -> None:
+    assert all(grid.cells(1) for grid in GRIDS.values())

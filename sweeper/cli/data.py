@@ -30,7 +30,8 @@ def data_prepare(
     data_root: DataRoot = None,
 ) -> None:
     """Make the latents of a preset now, so that a launch finds them ready."""
-    from sweeper.commands.data import Source, prepare_preset
+    from sweeper.commands.data import prepare_preset
+    from sweeper.data.latents import Source
 
     source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     prepare_preset(preset, dataset, source, console())
@@ -45,7 +46,8 @@ def data_info(
     data_root: DataRoot = None,
 ) -> None:
     """Show what the cached latents of a preset hold."""
-    from sweeper.commands.data import Source, describe_preset
+    from sweeper.commands.data import describe_preset
+    from sweeper.data.latents import Source
 
     source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
     describe_preset(preset, dataset, source, console())

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from sweeper.commands.data import Source, data_config, prepare_all
+from sweeper.commands.data import prepare_all
 from sweeper.commands.encoders import at_hand
 from sweeper.commands.launch import Request, StoppedError, enter, go_on, stoppable
 from sweeper.commands.report import write_comparison
+from sweeper.data.latents import Source, data_config
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import explained, open_reader, open_writer

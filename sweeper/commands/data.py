@@ -2,65 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.errors import SweeperError
+from sweeper.data.latents import Source, data_config, latents_of, open_latents
 from sweeper.study.config import DataConfig
 from sweeper.study.presets import preset
-
-if TYPE_CHECKING:
-    from sweeper.data.cache import Latents
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where this machine finds clips and encoder; no part of a run's key, its digests are."""
-
-    encoder: str = "logmel"  # NAME, or NAME:WEIGHTS
-    path: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
-    # Of a sweep that compares encoders, by the fingerprints of their latents.
-    encoders: Mapping[str, str] = field(default_factory=dict)
-
-    def encoder_of(self, data: DataConfig) -> str:
-        """NAME or NAME:WEIGHTS of what makes these latents."""
-        return self.encoders.get(data.fingerprint, self.encoder)
-
-    @property
-    def location(self) -> Path | None:
-        return None if self.path is None else Path(self.path)
-
-
-def data_config(data: DataConfig, dataset: str, source: Source) -> DataConfig:
-    """The data config with its fingerprint. Raises SweeperError on unknown names."""
-    from sweeper.data.latents import fingerprint
-
-    data = dataclasses.replace(data, dataset=dataset, encoder=source.encoder, fingerprint="")
-    name, _, _ = source.encoder.partition(":")
-    return dataclasses.replace(data, encoder=name, fingerprint=fingerprint(data, source.location))
-
-
-def latents_of(
-    data: DataConfig,
-    source: Source,
-    *,
-    workers: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Latents:
-    """The cached latents of a config; made first where the cache has none, or damaged ones."""
-    from sweeper.data.latents import open_latents, prepare
-
-    try:
-        return open_latents(data)
-    except SweeperError:
-        data = dataclasses.replace(data, encoder=source.encoder_of(data))
-        return prepare(data, workers=workers, progress=progress, source=source.location)
 
 
 def prepare_all(configs: Iterable[DataConfig], source: Source, console: Console) -> None:
@@ -80,8 +30,6 @@ def prepare_preset(name: str, dataset: str, source: Source, console: Console) ->
 
 def describe_preset(name: str, dataset: str, source: Source, console: Console) -> None:
     """`sweeper data info`: what the cached latents of a preset hold."""
-    from sweeper.data.latents import open_latents
-
     latents = open_latents(data_config(preset(name).data, dataset, source))
     info = latents.summary()
     lowest, highest = info["pitch_range"]

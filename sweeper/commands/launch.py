@@ -14,8 +14,9 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Engine
 
-from sweeper.commands.data import Source, data_config, prepare_all
-from sweeper.commands.recover import adopt, leave_manifest, storage_of
+from sweeper.commands.data import prepare_all
+from sweeper.commands.recover import adopt, storage_of
+from sweeper.data.latents import Source, data_config
 from sweeper.driver.outbox import drain_spools
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
@@ -24,6 +25,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.signals import caught
 from sweeper.states import DONE, INTERRUPTED
 from sweeper.storage.checkpoints import Checkpoints
+from sweeper.storage.results import leave_manifest
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell, load_grid, override, run_config
 from sweeper.study.plan import Plan, reference_of, with_references

@@ -3,13 +3,11 @@ and to rebuild a lost database."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from rich.console import Console
 
@@ -31,20 +29,6 @@ def storage_of(ledger: Ledger, storage: str | None) -> Storage:
     launched = datetime.now(UTC).isoformat()
     own.write_json("ledger.json", {"database": url, "launched": launched})
     return own
-
-
-def leave_result(storage: Storage, pack: str, result: Mapping[str, Any]) -> None:
-    """Keeps a run's result beside the checkpoints. Raises OSError when there is no room."""
-    storage.write_json(f"results/{result['key']}.json", {"pack": pack, "result": dict(result)})
-
-
-def leave_manifest(
-    storage: Storage, name: str, options: Mapping[str, Any], cells: Cells, extra: list[RunConfig]
-) -> None:
-    """Keeps what a sweep holds, so that it can be registered again."""
-    rows = [{"cell": dataclasses.asdict(cell), "run": run.to_json()} for cell, run in cells]
-    document = {"options": dict(options), "cells": rows, "extra": [run.to_json() for run in extra]}
-    storage.write_json(f"sweeps/{quote(name, safe='')}.json", document)
 
 
 def adopt(ledger: Ledger, storage: Storage) -> int:

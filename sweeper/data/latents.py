@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,60 @@ from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig, canonical_json
 
-__all__ = ["CorruptCacheError", "Latents", "fingerprint", "open_latents", "prepare"]
+__all__ = [
+    "CorruptCacheError",
+    "Latents",
+    "Source",
+    "data_config",
+    "fingerprint",
+    "latents_of",
+    "open_latents",
+    "prepare",
+]
 
 VERSION = 2  # of the draw, the standardisation and the files
 PART_SHARES = (0.70, 0.15, 0.15)
 PART_SEED = 20_240_603
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where this machine finds clips and encoder; no part of a run's key, its digests are."""
+
+    encoder: str = "logmel"  # NAME, or NAME:WEIGHTS
+    path: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
+    # Of a sweep that compares encoders, by the fingerprints of their latents.
+    encoders: Mapping[str, str] = field(default_factory=dict)
+
+    def encoder_of(self, data: DataConfig) -> str:
+        """NAME or NAME:WEIGHTS of what makes these latents."""
+        return self.encoders.get(data.fingerprint, self.encoder)
+
+    @property
+    def location(self) -> Path | None:
+        return None if self.path is None else Path(self.path)
+
+
+def data_config(data: DataConfig, dataset: str, source: Source) -> DataConfig:
+    """The data config with its fingerprint. Raises SweeperError on unknown names."""
+    data = dataclasses.replace(data, dataset=dataset, encoder=source.encoder, fingerprint="")
+    name, _, _ = source.encoder.partition(":")
+    return dataclasses.replace(data, encoder=name, fingerprint=fingerprint(data, source.location))
+
+
+def latents_of(
+    data: DataConfig,
+    source: Source,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Latents:
+    """The cached latents of a config; made first where the cache has none, or damaged ones."""
+    try:
+        return open_latents(data)
+    except SweeperError:
+        data = dataclasses.replace(data, encoder=source.encoder_of(data))
+        return prepare(data, workers=workers, progress=progress, source=source.location)
 
 
 def fingerprint(data: DataConfig, source: Path | None = None) -> str:

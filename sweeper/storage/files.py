@@ -51,7 +51,7 @@ class Storage:
         path = self._base / name
         self._fs.create_dir(str(path.parent), recursive=True)
         if isinstance(self._fs, fs.LocalFileSystem):
-            _write_locally(Path(path), data)
+            write_atomically(Path(path), data)
             return
         partial = f"{path}.partial"
         with self._fs.open_output_stream(partial) as stream:
@@ -94,7 +94,8 @@ class Storage:
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
 
-def _write_locally(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file, whole or not at all; once written it survives a power cut."""
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as file:
         file.write(data)

@@ -15,7 +15,7 @@ from sweeper.ledger.schema import ACCURACIES, Epoch, Score
 from sweeper.study.config import DataConfig, ModelConfig, ProbeConfig, RunConfig, TrainingConfig
 from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import Preset
-from sweeper.worker.trial import train
+from sweeper.worker.train import train
 
 STUDY = Preset(
     data=DataConfig(train_clips=96, valid_clips=64, downstream_clips=120),
@@ -110,7 +110,7 @@ def test_progress_is_told_after_every_epoch(
     latents: Latents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sweeper.worker.trial.PROGRESS_SECONDS", -1.0
+        "sweeper.worker.train.PROGRESS_SECONDS", -1.0
     )  # else at most every so often
     told: list[dict[str, object]] = []
     train([multiview("Cosine", "SIM", 0.6)], [0.1], latents, "cpu", told.append)

@@ -1,0 +1,214 @@
+"""Training and probing one pack: configs and latents in, plain results out; no Ray, no files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.evaluation import Scores, probe_encoder, probe_pack
+from models.multiview import ModelSpec
+from models.objectives import LossOptions
+from models.pack.runs import LOSSES, Clips, PackRun, RunState, TrainingSpec
+from models.pack.runs import RunResult as Trained
+from models.pack.trainer import PackTrainer, train_pack
+from models.probes import ProbeSpec, ProbeTask, Split
+from sweeper.data.cache import Latents
+from sweeper.data.clips import PARTS, PITCHES
+from sweeper.failpoints import failpoint
+from sweeper.storage.checkpoints import Saver
+from sweeper.study.config import LossConfig, ModelConfig, RunConfig
+
+PROGRESS_SECONDS = 0.25
+TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
+
+Message = dict[str, Any]
+Send = Callable[[Message], None]
+
+
+class StopAskedError(Exception):
+    """The driver has asked the pack to stop, and its runs are at their checkpoints."""
+
+
+def train(
+    runs: Sequence[RunConfig],
+    references: Sequence[float | None],
+    latents: Latents,
+    device: str,
+    send: Send = lambda message: None,
+    *,
+    saver: Saver | None = None,
+    states: Mapping[str, RunState] | None = None,
+) -> list[dict[str, Any]]:
+    """Trains and probes runs of one architecture; a dict for ledger.RunResult for each.
+
+    `states` are checkpoints of equal epoch to go on from. Raises StopAskedError when `saver` says
+    so after an epoch.
+    """
+    if runs[0].kind == "encoder":
+        return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
+    trained = _train(runs, references, latents, device, send, saver, states)
+    send({"event": "progress", "stage": "probes", "done": 0, "total": 1, "share": TRAINING_SHARE})
+    scores = _probe_pack(runs, trained, latents, device)
+    return [
+        _result(run, own, scores.get(run.key), latents)
+        for run, own in zip(runs, trained, strict=True)
+    ]
+
+
+def _train(
+    runs: Sequence[RunConfig],
+    references: Sequence[float | None],
+    latents: Latents,
+    device: str,
+    send: Send,
+    saver: Saver | None,
+    states: Mapping[str, RunState] | None,
+) -> list[Trained]:
+    config = runs[0]
+    assert config.model is not None and config.training is not None
+    epochs = config.training.epochs
+
+    told = 0.0
+
+    def on_epoch(trainer: PackTrainer) -> None:
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_SECONDS:  # a message costs Tune milliseconds
+            told = time.monotonic()
+            done = {"done": trainer.epoch, "total": epochs}
+            share = TRAINING_SHARE * trainer.epoch / epochs
+            send({"event": "progress", "stage": "epoch", **done, "share": share})
+        failpoint("epoch", *(run.key for run in runs))
+        if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
+            raise StopAskedError
+
+    own = {run.key for run in runs}
+    return train_pack(
+        [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
+        _clips(latents, "train"),
+        _clips(latents, "valid"),
+        _model_spec(config, latents),
+        TrainingSpec(**dataclasses.asdict(config.training)),
+        device=device,
+        states={key: state for key, state in (states or {}).items() if key in own},
+        on_epoch=on_epoch,
+    )
+
+
+def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
+    loss = run.loss or LossConfig()
+    given = {
+        name: value
+        for name in ("temperature", "epsilon", "vicreg")
+        if (value := getattr(loss, name)) is not None
+    }
+    return PackRun(
+        key=run.key,
+        kind=run.kind,
+        seed=run.seed,
+        principle=run.principle,
+        objective=run.objective,
+        lam=run.lam,
+        gamma=loss.gamma,
+        reference_mse=reference_mse,
+        options=LossOptions(**given),
+    )
+
+
+def _model_spec(run: RunConfig, latents: Latents) -> ModelSpec:
+    model = run.model or ModelConfig()
+    # How tokens become one vector a clip: as the config says, or as the encoder advises.
+    pool = latents.pool if model.pool == "encoder" else model.pool
+    return ModelSpec(model.hidden, model.latent_activation, pool)
+
+
+def _clips(latents: Latents, split: str) -> Clips:
+    labels = latents.labels[split]
+    return Clips(_tensor(latents, split), labels.family, labels.pitch)
+
+
+def _tensor(latents: Latents, split: str) -> torch.Tensor:
+    """(N, T, D) float16, as cached: `models` makes them float32 where they are used."""
+    return torch.from_numpy(np.array(latents.split(split)))  # a copy: memory maps are read-only
+
+
+def _probe_pack(
+    runs: Sequence[RunConfig], trained: Sequence[Trained], latents: Latents, device: str
+) -> dict[str, Scores]:
+    return probe_pack(
+        trained,
+        {run.key: run.seed for run in runs},
+        _tensor(latents, "downstream").to(device),
+        _tasks(latents),
+        _split(latents),
+        _model_spec(runs[0], latents),
+        ProbeSpec(**dataclasses.asdict(runs[0].probe)),
+    )
+
+
+def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Scores:
+    return probe_encoder(
+        _tensor(latents, "downstream").to(device),
+        _tasks(latents),
+        _split(latents),
+        _model_spec(run, latents),
+        ProbeSpec(**dataclasses.asdict(run.probe)),
+        run.seed,
+    )
+
+
+def _tasks(latents: Latents) -> dict[str, ProbeTask]:
+    labels = latents.labels["downstream"]
+    return {
+        "pitch": ProbeTask(labels.pitch, PITCHES),
+        "instrument": ProbeTask(labels.family, len(latents.families)),
+    }
+
+
+def _split(latents: Latents) -> Split:
+    return Split(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
+
+
+def _result(
+    run: RunConfig, trained: Trained | None, scores: Scores | None, latents: Latents
+) -> dict[str, Any]:
+    epochs = [] if trained is None else _epochs(trained)
+    if trained is not None and scores is None:
+        return {
+            "key": run.key,
+            "state": "diverged",
+            "epochs": epochs,
+            "cause": _divergence(run, trained),
+        }
+    sizes = np.bincount(latents.parts, minlength=len(PARTS)).tolist()
+    row = {
+        "gamma": trained and trained.gamma,
+        "best_epoch": trained and trained.best_epoch,
+        "valid_rec": trained and trained.valid_rec,
+        "valid_size": sizes[PARTS.index("validation")],
+        "test_size": sizes[PARTS.index("test")],
+        **(scores or {}),
+    }
+    return {"key": run.key, "state": "finished", "scores": row, "epochs": epochs}
+
+
+def _divergence(run: RunConfig, trained: Trained) -> str:
+    epoch, step = trained.diverged_at or (0, 0)
+    name = f"{run.principle} {run.objective} λ={run.lam:g}" if run.principle else run.kind
+    return f"{name} left the finite range in epoch {epoch}, step {step}"
+
+
+def _epochs(trained: Trained) -> list[dict[str, float | None]]:
+    """Losses by epoch, columns of the table `epochs`; None where not finite."""
+    columns = [trained.losses[name] for name in LOSSES]
+    rows = ([_finite(value) for value in row] for row in zip(*columns, strict=True))
+    return [dict(zip(LOSSES, row, strict=True)) for row in rows]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -28,3 +30,49 @@ def caught(handler: Handler) -> Iterator[None]:
     finally:
         for signum, handler_before in before.items():
             signal.signal(signum, handler_before)
+
+
+@dataclass
+class Interrupt:
+    """The signal that asks the sweep to stop, once there was one."""
+
+    signum: int | None = None
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum is not None:
+            os._exit(128 + signum)  # a second signal stops at once
+        self.signum = signum
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Catches SIGINT and SIGTERM for the time of a sweep.
+
+    Ray takes SIGTERM for itself when it starts, and would abort: `catch` again after that.
+    """
+    interrupt = Interrupt()
+    with caught(interrupt):
+        yield interrupt
+
+
+class StoppedError(Exception):
+    """A signal, while latents were made: before there is a driver that could stop in order."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed."""
+
+    def stop(signum: int, _frame: object) -> None:
+        raise StoppedError(signum)
+
+    with caught(stop):
+        yield

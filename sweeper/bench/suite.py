@@ -22,7 +22,7 @@ from sweeper.bench.problem import Problem, auto_packs
 from sweeper.bench.scaling import Axes, scaling
 from sweeper.bench.stats import interval, ratios
 from sweeper.bench.workers import Crew
-from sweeper.driver.execute import GPU_SHARE
+from sweeper.driver.ray_cluster import GPU_SHARE
 from sweeper.errors import SweeperError
 from sweeper.study.presets import PRESETS
 

@@ -64,7 +64,7 @@ def encoders_compare(
     joins those that are there, and `sweeper report` draws the figure again.
     """
     from sweeper.commands.compare import compare
-    from sweeper.commands.launch import Request
+    from sweeper.study.request import Request
 
     request = Request(
         grid="encoders",

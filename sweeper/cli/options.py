@@ -18,6 +18,11 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Where(StrEnum):
+    ray = "ray"
+    inline = "inline"
+
+
 class Table(StrEnum):
     csv = "csv"
     parquet = "parquet"
@@ -55,6 +60,10 @@ SoundFont = Annotated[
 ]
 Address = Annotated[
     str | None, typer.Option(help="A running Ray cluster, such as auto; this machine by default.")
+]
+Executor = Annotated[
+    Where,
+    typer.Option(help="Who trains the packs: Ray, or one after another this process (inline)."),
 ]
 Storage = Annotated[
     str | None,

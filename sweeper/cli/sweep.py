@@ -14,6 +14,7 @@ from sweeper.cli.options import (
     Db,
     Device,
     Encoder,
+    Executor,
     Name,
     Picture,
     PresetName,
@@ -21,6 +22,7 @@ from sweeper.cli.options import (
     SoundFont,
     Storage,
     Table,
+    Where,
     absolute,
     console,
     dataset_path,
@@ -53,6 +55,7 @@ def launch(
     ] = False,
     retry_failed: RetryFailed = False,
     storage: Storage = None,
+    executor: Executor = Where.ray,
 ) -> None:
     """Train every cell of a grid that is not done yet, and store what it scores.
 
@@ -60,8 +63,9 @@ def launch(
     2 some runs failed or diverged, 3 another driver holds the sweep, 130 / 143 interrupted.
     """
     from sweeper.commands import launch as launching
+    from sweeper.study.request import Request
 
-    request = launching.Request(
+    request = Request(
         grid=grid,
         preset=preset,
         seeds=seeds,
@@ -75,8 +79,9 @@ def launch(
     if dry_run:
         launching.dry_run(request, db, name, console())
         return
+    made_by = launching.executor_of(executor.value, address)
     code = launching.launch(
-        request, db, name, address=address, retry_failed=retry_failed, console=console()
+        request, db, name, made_by, retry_failed=retry_failed, console=console()
     )
     raise typer.Exit(code)
 
@@ -86,11 +91,13 @@ def resume(
     db: Db = "results.db",
     address: Address = None,
     retry_failed: RetryFailed = False,
+    executor: Executor = Where.ray,
 ) -> None:
     """Go on with a sweep: train what is missing, and nothing else."""
     from sweeper.commands import launch as launching
 
-    code = launching.resume(name, db, address=address, retry_failed=retry_failed, console=console())
+    made_by = launching.executor_of(executor.value, address)
+    code = launching.resume(name, db, made_by, retry_failed=retry_failed, console=console())
     raise typer.Exit(code)
 
 
@@ -143,11 +150,14 @@ def search(
     trials: Annotated[int, typer.Option(help="Cells to add to the sweep.")] = 16,
     db: Db = "results.db",
     address: Address = None,
+    executor: Executor = Where.ray,
 ) -> None:
     """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them."""
+    from sweeper.commands.launch import executor_of
     from sweeper.commands.search import search as look
 
-    raise typer.Exit(look(db, name, trials, address, console()))
+    made_by = executor_of(executor.value, address)
+    raise typer.Exit(look(db, name, trials, made_by, console()))
 
 
 def export(

@@ -6,7 +6,6 @@ and seed. The maps are functions of the cached latents and stand beside them in 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -19,18 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from sweeper.commands.data import prepare_all
 from sweeper.commands.encoders import at_hand
-from sweeper.commands.launch import Request, StoppedError, enter, go_on, stoppable
+from sweeper.commands.launch import executor_of, train
 from sweeper.commands.report import write_comparison
+from sweeper.console.live import ConsoleWatcher
 from sweeper.data.latents import Source, data_config
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
-from sweeper.ledger.connect import explained, open_reader, open_writer
+from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
+from sweeper.signals import StoppedError, stoppable
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import preset
+from sweeper.study.request import Request
+from sweeper.sweep import prepare_all, register
 
 if TYPE_CHECKING:
     from models.maps import Method
@@ -93,8 +95,6 @@ def _check(request: Request, db: str, name: str) -> None:
     """Raises SweeperError on bad input that no other encoder would mend, before minutes of work."""
     from sweeper.data import make_dataset
 
-    if request.seeds < 1:
-        raise SweeperError(f"--seeds {request.seeds}: at least 1 is needed")
     data = dataclasses.replace(preset(request.preset).data, dataset=request.dataset)
     make_dataset(data, Source(path=request.source).location)
     if "://" not in db and Path(db).exists():
@@ -108,13 +108,10 @@ def _check(request: Request, db: str, name: str) -> None:
 def _probe_and_map(
     request: Request, candidates: list[Candidate], db: str, name: str, console: Console
 ) -> int:
-    with explained(db), contextlib.ExitStack() as stack:
-        engine = open_writer(db)
-        stack.callback(engine.dispose)
-        ledger = stack.enter_context(Ledger.of(engine, name))
-        known = read.sweep_of(ledger.engine, ledger.sweep_id)
-        enter(ledger, _widened(request, known, candidates), _cells(request, candidates))
-        code = go_on(ledger, db, None, False, console)
+    with writer(db) as engine, Ledger.of(engine, name) as ledger:
+        known = read.sweep_of(engine, ledger.sweep_id)
+        register(ledger, _widened(request, known, candidates), _cells(request, candidates))
+        code = train(ledger, db, executor_of("ray", None), False, console)
         if code in (0, 2):
             _store_maps(ledger, candidates, console)
     return code
@@ -127,7 +124,7 @@ def _prepared(request: Request, specs: list[str], console: Console) -> list[Cand
         source = Source(spec, request.source)
         try:
             data = data_config(preset(request.preset).data, request.dataset, source)
-            prepare_all([data], source, console)
+            prepare_all([data], source, ConsoleWatcher(console))
             candidates.append(Candidate(spec, data))
         except SweeperError as problem:
             if len(specs) == 1:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.data.latents import Source, data_config, latents_of, open_latents
-from sweeper.study.config import DataConfig
+from sweeper.console.live import ConsoleWatcher
+from sweeper.data.latents import Source, data_config, open_latents
 from sweeper.study.presets import preset
-
-
-def prepare_all(configs: Iterable[DataConfig], source: Source, console: Console) -> None:
-    """Renders or reads the audio and caches the latents of every data config."""
-    from sweeper.console.live import data_progress
-
-    for data in dict.fromkeys(configs):
-        with data_progress(console) as progress:
-            latents_of(data, source, progress=progress)
+from sweeper.sweep import prepare_all
 
 
 def prepare_preset(name: str, dataset: str, source: Source, console: Console) -> None:
     """`sweeper data prepare`."""
-    prepare_all([data_config(preset(name).data, dataset, source)], source, console)
+    data = data_config(preset(name).data, dataset, source)
+    prepare_all([data], source, ConsoleWatcher(console))
     describe_preset(name, dataset, source, console)
 
 

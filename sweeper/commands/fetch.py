@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweeper.console.live import data_progress
+from sweeper.console.progress import data_progress
 from sweeper.data.nsynth.download import Progress, bytes_of, download, md5_of, partial_of, size_of
 from sweeper.errors import SweeperError
 

@@ -28,7 +28,7 @@ from models.encoders import logmel
 from models.encoders.mae import pack, read
 from models.encoders.mae_network import Shape
 from models.encoders.mae_pretraining import Pretraining, Recipe
-from sweeper.console.live import data_progress
+from sweeper.console.progress import data_progress
 from sweeper.data import cache
 from sweeper.data.build import Progress
 from sweeper.data.clips import Clips

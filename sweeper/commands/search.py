@@ -7,26 +7,29 @@ nothing. The study is made anew from the ledger each time: interrupted searches 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.commands.launch import Request, go_on, study_of
+from sweeper.commands.launch import train
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
-from sweeper.study.config import RunConfig
+from sweeper.states import State
 from sweeper.study.grid import OBJECTIVES, Cell, load_grid
-from sweeper.study.plan import reference_of
+from sweeper.study.request import Request
+from sweeper.sweep import register, study_of
 
 if TYPE_CHECKING:
     import optuna
+
+    from sweeper.driver.execute import Executor
 
 STEP = 0.05  # of λ: finer differences drown in the noise of one seed
 ROUND = 8  # proposals trained together before Optuna sees what they scored
@@ -36,35 +39,29 @@ SEED = 0
 GOALS = ("the smaller margin", "mean overall accuracy")
 
 
-def search(db: str, name: str | None, trials: int, address: str | None, console: Console) -> int:
+def search(
+    db: str, name: str | None, trials: int, executor: Callable[[], Executor], console: Console
+) -> int:
     """Adds `trials` cells to a sweep, each round where the last one looked best."""
     if trials < 1:
         raise SweeperError(f"--trials {trials}: at least 1 is needed")
     open_reader(db).dispose()
-    engine = open_writer(db)
-    with Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
+    with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
         request, code = Request(**sweep.options), 0
+        config_of = study_of(request)
         for start in range(0, trials, ROUND):
-            known = read.results(engine, sweep.name)
-            cells = propose(known, request, min(ROUND, trials - start), start)
-            register(ledger, request, cells)
-            code = go_on(ledger, db, address, False, console)
+            rows = read.results(engine, sweep.name)
+            cells = propose(rows, request, min(ROUND, trials - start), start)
+            register(ledger, request, [(cell, config_of(cell)) for cell in cells])
+            code = train(ledger, db, executor, False, console)
             if code not in (0, 2):
                 break
-    console.print(_front(read.results(engine, sweep.name)))
+        console.print(_front(read.results(engine, sweep.name)))
     return code
 
 
-def register(ledger: Ledger, request: Request, cells: list[Cell]) -> None:
-    """Adds proposed cells to the sweep, with the references that they need."""
-    study = study_of(request)
-    configs: list[tuple[Cell, RunConfig]] = [(cell, study(cell)) for cell in cells]
-    references = (ref for _, run in configs if (ref := reference_of(run)))
-    ledger.register(dataclasses.asdict(request), configs, references)
-
-
-def propose(known: pd.DataFrame, request: Request, count: int, round_seed: int) -> list[Cell]:
+def propose(rows: pd.DataFrame, request: Request, count: int, round_seed: int) -> list[Cell]:
     """The next cells, given the sweep's rows: a function of those, so a search is repeatable."""
     import optuna
 
@@ -76,7 +73,7 @@ def propose(known: pd.DataFrame, request: Request, count: int, round_seed: int) 
             seed=SEED + round_seed, n_startup_trials=ROUND, constant_liar=True
         )
     study = optuna.create_study(directions=["maximize"] * len(GOALS), sampler=sampler)
-    for _, row in finished(known).iterrows():
+    for _, row in finished(rows).iterrows():
         study.add_trial(_trial(row, space))
     asked = (study.ask(space).params for _ in range(count))
     return [Cell("multiview", 0, p["principle"], p["objective"], round(p["lam"], 2)) for p in asked]
@@ -94,9 +91,9 @@ def distributions(request: Request) -> dict[str, optuna.distributions.BaseDistri
     }
 
 
-def finished(known: pd.DataFrame) -> pd.DataFrame:
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
     """Finished cells of seed 0 inside the space, with a column for each goal."""
-    rows = known[(known["kind"] == "multiview") & (known["state"] == "finished")]
+    rows = rows[(rows["kind"] == "multiview") & (rows["state"] == State.FINISHED)]
     rows = rows[(rows["lam"] < 1) & (rows["seed"] == 0)].copy()
     pitch = rows["valid_pitch_private"] - rows["valid_pitch_shared"]
     instrument = rows["valid_instrument_shared"] - rows["valid_instrument_private"]
@@ -114,9 +111,9 @@ def _trial(row: Any, space: dict[str, Any]) -> optuna.trial.FrozenTrial:
     return optuna.trial.create_trial(params=params, distributions=space, values=values)
 
 
-def _front(known: pd.DataFrame) -> Table:
+def _front(rows: pd.DataFrame) -> Table:
     """The cells that no other beats on both goals, best margin first."""
-    rows = finished(known).sort_values(list(GOALS), ascending=False)
+    rows = finished(rows).sort_values(list(GOALS), ascending=False)
     table = Table("Pareto front", *GOALS, box=None, header_style="dim")
     best = -math.inf
     for _, row in rows.iterrows():

@@ -9,11 +9,14 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Engine
 
-from sweeper.console.live import matrix
+from sweeper.console.matrix import matrix
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
+from sweeper.states import State
 
 WATCH_SECONDS = 2.0
+# All other states count as pending: a launch tries those runs again.
+COUNTED = (State.FINISHED, State.RUNNING, State.FAILED, State.DIVERGED, State.UNKNOWN)
 
 
 def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Console) -> None:
@@ -41,16 +44,11 @@ def summary(engine: Engine, sweep: read.SweepInfo) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
         "cells": len(cells),
-        "cells_finished": int((cells["state"] == "finished").sum()),
+        "cells_finished": int((cells["state"] == State.FINISHED).sum()),
         "runs": len(plan.runs),
         "planned": len(plan.runs),
-        "finished": plan.count("finished"),
-        "running": plan.count("running"),
-        "failed": plan.count("failed"),
-        "diverged": plan.count("diverged"),
-        "unknown": plan.count("unknown"),
-        "pending": len(plan.runs)
-        - plan.count("finished", "running", "failed", "diverged", "unknown"),
+        **{str(state): plan.count(state) for state in COUNTED},
+        "pending": len(plan.runs) - plan.count(*COUNTED),
     }
 
 
@@ -60,7 +58,7 @@ def _print(engine: Engine, sweep: read.SweepInfo, console: Console, *, clear: bo
         console.clear()
     console.print(f"[bold]{sweep.name}[/bold]  {counts['cells_finished']}/{counts['cells']} cells")
     console.print(matrix(read.results(engine, sweep.name)))
-    states = ("finished", "running", "failed", "diverged", "unknown", "pending")
+    states = (*COUNTED, State.PENDING)
     counted = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     console.print(f"{counts['runs']} runs: {counted}")
     for state, cause, n, traceback in read.failures(engine, sweep.id):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,6 +12,8 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from sweeper.ledger import read
+from sweeper.ledger.connect import redacted
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost
@@ -22,9 +25,9 @@ def conclude(
     """Prints how the sweep stands and what to type next; returns the exit code of the launch."""
     cells = read.results(engine, sweep.name)
     counts = cells["state"].value_counts()
-    total, finished = len(cells), int(counts.get("finished", 0))
+    total, finished = len(cells), int(counts.get(State.FINISHED, 0))
     console.print(f"[bold]{sweep.name}[/bold]: {finished} of {total} cells finished", end="")
-    others = [f"{n} {state}" for state, n in counts.items() if state != "finished"]
+    others = [f"{n} {state}" for state, n in counts.items() if state != State.FINISHED]
     console.print(f" ({', '.join(others)})" if others else "")
     for state, cause, n, _ in read.failures(engine, sweep.id):
         console.print(f"  {n} {state}: {cause}", markup=False)
@@ -37,7 +40,7 @@ def conclude(
 
 
 def _db(db: str) -> str:
-    return "" if db == "results.db" else f" --db {db}"
+    return "" if db == "results.db" else f" --db {shlex.quote(redacted(db))}"
 
 
 def print_plan(
@@ -52,7 +55,9 @@ def print_plan(
     missing = plan.missing()
     keys = {run.key for run in missing}
     done = sum(run.key not in keys for _, run in cells)
-    console.print(f"sweep [bold]{name}[/bold] in {db}: {len(cells)} cells, {len(plan.runs)} runs")
+    console.print(
+        f"sweep [bold]{name}[/bold] in {redacted(db)}: {len(cells)} cells, {len(plan.runs)} runs"
+    )
     table = Table("kind", "runs", "done", "missing", box=None, header_style="dim")
     for kind in dict.fromkeys(run.kind for run in plan.runs):
         runs = [run for run in plan.runs if run.kind == kind]

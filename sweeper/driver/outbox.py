@@ -1,36 +1,47 @@
-"""From events to transactions, now or later: a database that cannot be written stops nobody."""
+"""From events to transactions, now or later: a database that cannot be written stops nobody.
+
+What the database refuses for now waits in an fsynced file of JSON lines. Every line carries a
+checksum, so that a line torn by a crash is left out and no other is.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
+import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, ProgrammingError
 
-from sweeper.driver.spool import Spool, spool_path, spools_of
+from sweeper.events import Closed, Event, Noted, Placed, Results, Started, from_json, to_json
 from sweeper.failpoints import failpoint
+from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.lease import FencedError
-from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.ledger.write import Ledger
+from sweeper.storage.files import cache_root, sync_directory
 
-Event = dict[str, Any]
+RETRY_SECONDS = 2.0  # between two tries to store what waits
 
 
 def store(ledger: Ledger, event: Event) -> None:
     """The transaction of an event. A repetition changes nothing, so events may be replayed."""
-    match event["event"]:
-        case "started":
-            provenance = Provenance(**event["provenance"])
-            ledger.start_attempts(event["pack"], event["runs"], provenance)
-        case "placed":
-            ledger.place(event["pack"], event["host"], event["device"], event["epochs"])
-        case "results":
-            results = [RunResult(**result) for result in event["results"]]
-            ledger.record(event["pack"], results, event["seconds"])
-        case "closed":
-            ends = {name: event.get(name) for name in ("traceback", "pack")}
-            ledger.close_attempts(event["state"], event["cause"], **ends)
-        case "noted":
-            ledger.note(event["kind"], event["detail"])
+    match event:
+        case Started():
+            ledger.start_attempts(event.pack, event.runs, event.provenance)
+        case Placed():
+            ledger.place(event.pack, event.host, event.device, event.epochs)
+        case Results():
+            ledger.record(event.pack, event.results, event.seconds)
+        case Closed():
+            ledger.close_attempts(
+                event.state, event.cause, traceback=event.traceback, pack=event.pack
+            )
+        case Noted():
+            ledger.note(event.kind, event.detail)
 
 
 def is_passing(error: Exception) -> bool:
@@ -39,24 +50,29 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, DBAPIError | DatabaseError) and not isinstance(error, lasting)
 
 
-class Backlog:
-    """Stores events in order. What the database refuses for now waits in a spool file."""
+class Outbox:
+    """Stores events in order. What cannot be stored yet waits in a file, or in memory."""
 
     def __init__(self, ledger: Ledger, notify: Callable[[str], None]) -> None:
         self._ledger = ledger
         self._notify = notify
-        path = spool_path(ledger.engine, ledger.sweep_id, ledger.lease.token)
-        self._spool = Spool(path)
-        self._unspooled: list[Event] = []  # when not even the spool has room
+        self.path = _prefix(ledger.engine, ledger.sweep_id, str(ledger.lease.token))
+        self._spooled = read_spool(self.path)
+        self._unspooled: list[Event] = []  # when not even the file has room
+        self._next_try = 0.0
 
     @property
     def waiting(self) -> int:
         """Events that are not in the database yet."""
-        return self._spool.waiting + len(self._unspooled)
+        return len(self._spooled) + len(self._unspooled)
 
-    def take(self, event: Event) -> None:
-        """Stores an event, or keeps it for later. Raises only what no later try can mend."""
-        if self.waiting and not self.drain():
+    def deliver(self, event: Event) -> None:
+        """Stores an event, or keeps it for later. Raises only what no later try can mend.
+
+        While events wait, the database is asked every RETRY_SECONDS and not for each of them: a
+        locked one lets each question wait.
+        """
+        if self.waiting and not (time.monotonic() >= self._next_try and self.drain()):
             self._keep(event)
             return
         try:
@@ -64,22 +80,24 @@ class Backlog:
         except Exception as error:
             if not is_passing(error):
                 raise
-            self._tell(error)
+            self._next_try = time.monotonic() + RETRY_SECONDS
+            self._explain(error)
             self._keep(event)
 
     def drain(self) -> bool:
         """Tries to store what waits; whether nothing waits any more."""
         try:
-            for event in (*self._spool.read(), *self._unspooled):
+            for event in (*self._spooled, *self._unspooled):
                 store(self._ledger, event)
         except Exception as error:
             if not is_passing(error):
                 raise
+            self._next_try = time.monotonic() + RETRY_SECONDS
             return False
         if self.waiting:
             self._notify("the database can be written again; what waited is stored")
-        self._spool.clear()
-        self._unspooled.clear()
+        self.path.unlink(missing_ok=True)
+        self._spooled, self._unspooled = [], []
         return True
 
     def _keep(self, event: Event) -> None:
@@ -87,26 +105,23 @@ class Backlog:
         try:
             if self._unspooled:
                 raise OSError("no room")
-            self._spool.append(event)
+            append_to_spool(self.path, event)
+            self._spooled.append(event)
         except OSError:
             self._unspooled.append(event)
         failpoint("spool:after-write")
 
-    def _tell(self, error: Exception) -> None:
+    def _explain(self, error: Exception) -> None:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        self._notify(
-            f"the database cannot be written ({reason}); results wait in {self._spool.path}"
-        )
+        self._notify(f"the database cannot be written ({reason}); results wait in {self.path}")
 
 
 def drain_spools(ledger: Ledger) -> int:
     """Stores what earlier drivers of the sweep could not; returns how many events there were."""
     stored = 0
-    for path in spools_of(ledger.engine, ledger.sweep_id):
-        spool = Spool(path)
-        for event in spool.read():
-            stored += _store_late(ledger, event)
-        spool.clear()
+    for path in _spools_of(ledger.engine, ledger.sweep_id):
+        stored += sum(_store_late(ledger, event) for event in read_spool(path))
+        path.unlink(missing_ok=True)
     return stored
 
 
@@ -117,6 +132,49 @@ def _store_late(ledger: Ledger, event: Event) -> bool:
     except Exception as error:
         if is_passing(error) or isinstance(error, FencedError):
             raise
-        ledger.note("spool-refused", f"{event.get('event')}: {error}".splitlines()[0])
+        name = type(event).__name__.lower()
+        ledger.note("spool-refused", f"{name}: {error}".splitlines()[0])
         return False
     return True
+
+
+def _spools_of(engine: Engine, sweep_id: int) -> list[Path]:
+    """The files that drivers of this sweep have left, oldest first."""
+    prefix = _prefix(engine, sweep_id)
+    files = prefix.parent.glob(f"{prefix.name}*") if prefix.parent.is_dir() else ()
+    return sorted(files, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _prefix(engine: Engine, sweep_id: int, token: str = "") -> Path:
+    """A driver's file: beside a SQLite database, in the cache for a server."""
+    if engine.dialect.name == "sqlite":
+        return Path(f"{engine.url.database}.spool-{sweep_id}-{token}")
+    return cache_root() / "spool" / f"{ledger_id(engine)}.spool-{sweep_id}-{token}"
+
+
+def append_to_spool(path: Path, event: Event) -> None:
+    """Returns when the event would survive a power cut. Raises OSError on a full disk."""
+    body = to_json(event)
+    line = json.dumps({"sha256": _digest(body), "event": body})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        # A newline first: a torn line before this one must not swallow it.
+        file.write(f"\n{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+
+
+def read_spool(path: Path) -> list[Event]:
+    """All events of a file that are whole, in order; none when there is no file."""
+    events = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # torn
+            record = json.loads(line)
+            if _digest(record["event"]) == record["sha256"]:
+                events.append(from_json(record["event"]))
+    return events
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,53 +1,149 @@
-"""Ray Tune's callbacks: each puts one message on the writer's queue and can do nothing else."""
+"""All that knows Ray Tune: packs out as trials, trials' events in.
+
+Tune is the executor and not the memory: a fresh Tuner under a name never used again, no restore,
+no retries of its own, and nothing read back from its files. Its callbacks only put events on the
+recorder's queue.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
-from ray import cloudpickle
+from ray import cloudpickle, tune
 from ray.tune import Callback
+from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from sweeper.states import classify_loss
+from sweeper.driver.pack_queue import PackQueue
+from sweeper.driver.ray_cluster import GPU_SHARE, Slots, ray_cluster
+from sweeper.driver.recorder import Recorder
+from sweeper.errors import SweeperError
+from sweeper.events import Ended, Lost
+from sweeper.states import State
+from sweeper.worker.trial import TrialOptions, run_trial
 
-if TYPE_CHECKING:
-    from sweeper.driver.recorder import Writer
+
+class RayTune:
+    """The executor of a cluster: one trial trains one pack."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address  # None: a cluster of our own, on this machine
+
+    def slots(self) -> AbstractContextManager[Slots]:
+        return ray_cluster(self._address)
+
+    def run(
+        self,
+        pack_queue: PackQueue,
+        recorder: Recorder,
+        stop: Callable[[], bool],
+        options: TrialOptions,
+        slots: int,
+    ) -> None:
+        """Runs the queue's packs as trials until there are none, or it is time to stop."""
+
+        def sweeper_pack(config: dict[str, Any]) -> None:
+            run_trial(config["assignment"], options, lambda event: tune.report({"event": event}))
+
+        # As many workers may start at once as can run; Tune's own bound is one.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+        share = {"cpu": 1, "gpu": GPU_SHARE} if options.device == "cuda" else {"cpu": 1}
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is told by the ledger
+        scratch = Path(tempfile.mkdtemp(prefix="sweeper-tune-"))
+        try:
+            tuner = tune.Tuner(
+                tune.with_resources(sweeper_pack, share),
+                tune_config=tune.TuneConfig(
+                    search_alg=PackSearcher(pack_queue), num_samples=-1, reuse_actors=True
+                ),
+                run_config=tune.RunConfig(
+                    name=f"sweeper-{uuid.uuid4().hex}",
+                    storage_path=str(scratch),
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    callbacks=[TuneCallback(recorder)],
+                    stop=StopWhenAsked(stop),
+                ),
+            )
+            _check_count(len(tuner.fit()), len(pack_queue.handed_out))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
-class Relay(Callback):  # type: ignore[misc]
-    """Passes trial events to the writer. An exception here would end the experiment."""
+def _check_count(trials: int, packs: int) -> None:
+    if trials != packs:
+        raise SweeperError(
+            f"Ray Tune ran {trials} trials for {packs} packs; "
+            "what is missing is still pending: run `sweeper resume`"
+        )
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+
+class PackSearcher(Searcher):  # type: ignore[misc]
+    """Tune's side of the queue: `suggest` is how Tune asks for another trial."""
+
+    def __init__(self, pack_queue: PackQueue) -> None:
+        super().__init__()
+        self._pack_queue = pack_queue
+
+    def suggest(self, trial_id: str) -> Any:
+        if self._pack_queue.over:
+            return Searcher.FINISHED
+        assignment = self._pack_queue.next()
+        return assignment and {"assignment": assignment}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing to learn: results go to the ledger."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher for restores, which we never use.
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune's experiment state is not our memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("sweeps resume from the ledger, never from Tune's state")
+
+
+class TuneCallback(Callback):  # type: ignore[misc]
+    """Passes what happens to trials to the recorder. An exception here would end the experiment."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._writer.put({"event": "started", "pack": trial.config["pack"]})
+        self._recorder.started(_pack_of(trial))
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         # Nested, because Tune keeps names such as `done` for itself.
-        if "message" in result:
-            self._writer.put({**result["message"], "pack": trial.config["pack"]})
+        if "event" in result:
+            self._recorder.put(result["event"])
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._writer.put({"event": "ended", "pack": trial.config["pack"]})
+        self._recorder.put(Ended(_pack_of(trial)))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         error = _error_of(trial)
-        self._writer.put(
-            {
-                "event": "lost",
-                "pack": trial.config["pack"],
-                "kind": classify_loss(error),
-                "cause": f"{type(error).__name__}: the worker died or raised",
-                "traceback": None if error is None else str(error),
-            }
-        )
+        cause = f"{type(error).__name__}: the worker died or raised"
+        traceback = None if error is None else str(error)
+        self._recorder.put(Lost(_pack_of(trial), classify_loss(error), cause, traceback))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; a queue and a database do not belong there
+
+
+def _pack_of(trial: Any) -> str:
+    return str(trial.config["assignment"].pack)
 
 
 def _error_of(trial: Any) -> BaseException | None:
@@ -57,6 +153,14 @@ def _error_of(trial: Any) -> BaseException | None:
             return cloudpickle.load(file)  # type: ignore[no-any-return]
     except Exception:  # nothing may be raised in Tune's loop
         return None
+
+
+def classify_loss(error: BaseException | None) -> State:
+    """The failure class of a trial that ended with an error of Ray's, not of the run's code."""
+    name = "lost" if error is None else type(error).__name__
+    if name == "OutOfMemoryError":
+        return State.OUT_OF_MEMORY  # Ray's memory monitor killed the worker
+    return State.UNCONFIRMED if name.startswith("RayTaskError") else State.INFRASTRUCTURE
 
 
 class StopWhenAsked(Stopper):  # type: ignore[misc]

@@ -2,84 +2,80 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import platform
 import queue
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
-from sweeper.driver.outbox import Backlog
+from sweeper.driver.outbox import RETRY_SECONDS, Outbox
+from sweeper.driver.pack_queue import PackQueue
+from sweeper.driver.provenance import provenance
 from sweeper.driver.retry import Retries
+from sweeper.events import Broke, Closed, Ended, Event, Interrupted, Lost, Results, Started
 from sweeper.ledger.lease import FencedError
-from sweeper.ledger.write import Ledger, Provenance
-from sweeper.states import INFRASTRUCTURE, INTERRUPTED
+from sweeper.ledger.write import Ledger
+from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints
+from sweeper.study.config import RunConfig
 
-if TYPE_CHECKING:
-    from sweeper.driver.pack_queue import Dispatcher
-
-Event = dict[str, Any]
-
-DRAIN_SECONDS = 2.0  # between two tries to store what waits
 LAST_DRAIN_SECONDS = 5.0  # at the end of a sweep; after that it waits for the next launch
+STOPPED = "stopped by a signal"
 
 
-class Writer:
-    """Takes events from any thread, stores them, tells the dispatcher and an observer.
+class Recorder:
+    """Takes events from any thread, stores them, and asks what comes next of it.
 
-    Whatever the database does, `put` returns at once and nothing is raised in Ray Tune.
+    Whatever the database does, `put` returns at once and nothing is raised in the executor.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        dispatcher: Dispatcher,
+        pack_queue: PackQueue,
         checkpoints: Checkpoints,
         observe: Callable[[Event], None],
         notify: Callable[[str], None],
     ) -> None:
-        self._backlog = Backlog(ledger, notify)
-        self._dispatcher = dispatcher
+        self._outbox = Outbox(ledger, notify)
+        self._pack_queue = pack_queue
         self._checkpoints = checkpoints
         self._observe = observe
         self._notify = notify
         self._retries = Retries()
-        self._queue: queue.Queue[Event | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, name="ledger-writer")
-        self._provenance = dataclasses.asdict(provenance())
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="recorder")
+        self._provenance = provenance()
         self.error: Exception | None = None
 
     def put(self, event: Event) -> None:
-        self._queue.put(event)
+        self._events.put(event)
 
-    def __enter__(self) -> Writer:
+    def started(self, pack: str) -> None:
+        """The executor has handed a pack to a worker."""
+        self.put(Started(pack, self._pack_queue.packs[pack].keys, self._provenance))
+
+    def __enter__(self) -> Recorder:
         self._thread.start()
         return self
 
     def __exit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._queue.put(None)
+        self._events.put(None)
         self._thread.join()
-        if self.error is not None and _error is None:
+        if self.error is not None and error is None:
             raise self.error
 
     def _work(self) -> None:
         while True:
             try:
-                event = self._queue.get(timeout=DRAIN_SECONDS if self._backlog.waiting else None)
+                event = self._events.get(timeout=RETRY_SECONDS if self._outbox.waiting else None)
             except queue.Empty:
-                self._guarded(self._backlog.drain)
+                self._guarded(self._outbox.drain)
                 continue
             if event is None:
                 break
@@ -95,112 +91,64 @@ class Writer:
 
     def _finish(self) -> None:
         deadline = time.monotonic() + LAST_DRAIN_SECONDS
-        while self._backlog.waiting and not self._backlog.drain():
+        while self._outbox.waiting and not self._outbox.drain():
             if time.monotonic() > deadline:
-                waiting = self._backlog.waiting
+                waiting = self._outbox.waiting
                 self._notify(f"{waiting} events wait for the database; the next launch stores them")
                 return
             time.sleep(0.2)
 
     def _handle(self, event: Event) -> None:
-        """What an event means to the dispatcher must happen even when storing it raises."""
-        handler = getattr(self, f"_on_{event['event']}", self._take)
+        """What an event means to the queue must happen even when storing it raises."""
         try:
-            handler(event)
+            match event:
+                case Results():
+                    self._on_results(event)
+                case Broke():  # or Lost
+                    self._close(event.pack, event.kind, event.cause, event.traceback)
+                case Ended():  # if that leaves runs without a result, it was cut short
+                    self._close(event.pack, State.INFRASTRUCTURE, "ended without a result")
+                case Interrupted():
+                    self._store(Closed(None, State.INTERRUPTED, f"signal {event.signum}"))
+                case _:
+                    self._store(event)
         finally:
-            if event["event"] in ("ended", "lost"):
-                self._dispatcher.close(event["pack"])
+            if isinstance(event, Ended | Lost):
+                self._pack_queue.close(event.pack)
             self._observe(event)
 
-    def _take(self, event: Event) -> None:
-        if not isinstance(self.error, FencedError):
-            self._backlog.take(event)
+    def _store(self, event: Event) -> None:
+        if event.durable and not isinstance(self.error, FencedError):
+            self._outbox.deliver(event)
 
-    def _on_started(self, event: Event) -> None:
-        event["runs"] = self._dispatcher.packs[event["pack"]].keys
-        event["provenance"] = self._provenance
-        self._take(event)
-
-    def _on_results(self, event: Event) -> None:
+    def _on_results(self, event: Results) -> None:
         try:
-            self._take(event)
+            self._store(event)
         finally:
-            for result in event["results"]:
-                self._release(event["pack"], result)
-        for result in event["results"]:
-            self._checkpoints.remove(result["key"])
+            for result in event.results:
+                self._pack_queue.settle(event.pack, result.key)
+                if result.scores is None:
+                    self._pack_queue.give_up(result.key)
+                elif result.scores["valid_rec"] is not None:
+                    self._pack_queue.reference_done(result.key, result.scores["valid_rec"])
+        for result in event.results:
+            self._checkpoints.remove(result.key)
 
-    def _on_broke(self, event: Event) -> None:
-        """The worker caught an exception."""
-        self._retry(event, event["kind"])
-
-    def _on_lost(self, event: Event) -> None:
-        """Ray says that the trial ended with an error: its worker died, or its node."""
-        self._retry(event, event["kind"])
-
-    def _on_ended(self, event: Event) -> None:
-        """The trial ended; if that leaves runs without a result, it was cut short."""
-        self._retry({**event, "cause": "ended without a result"}, INFRASTRUCTURE)
-
-    def _on_interrupted(self, event: Event) -> None:
-        self._take({"event": "closed", "state": INTERRUPTED, "cause": f"signal {event['signal']}"})
-
-    def _retry(self, event: Event, kind: str) -> None:
-        runs = self._dispatcher.unsettled(event["pack"])
+    def _close(self, pack: str, kind: State, cause: str, traceback: str | None = None) -> None:
+        """A pack broke off: closes the attempts that it leaves, and has their runs tried again."""
+        runs = self._pack_queue.unsettled(pack)
         if not runs:
             return
-        packs: list[Any] = []
-        state = INTERRUPTED
-        if not self._dispatcher.halted:
-            state, packs = self._retries.after(runs, kind)
-            event = (
-                {**event, "cause": "stopped by a signal"}
-                if not packs and state == INTERRUPTED
-                else event
-            )
-        closed = {name: event.get(name) for name in ("pack", "cause", "traceback")}
+        again: list[tuple[RunConfig, ...]] = []
+        if self._pack_queue.halted:
+            state = State.INTERRUPTED
+            cause = STOPPED if kind == State.INFRASTRUCTURE else cause
+        else:
+            state, again = self._retries.after(runs, kind)
+        keys = [run.key for run in runs]
+        closed = Closed(pack, state, cause, traceback, keys, again=bool(again))
         try:
-            self._take({"event": "closed", "state": state, **closed})
+            self._store(closed)
         finally:
-            self._dispatcher.requeue(event["pack"], packs)
-        event["runs"], event["state"] = [run.key for run in runs], state if not packs else "pending"
-
-    def _release(self, pack: str, result: Event) -> None:
-        """Lets the runs go that waited for this one, or gives them up."""
-        self._dispatcher.settle(pack, result["key"])
-        scores = result.get("scores")
-        if scores is None:
-            self._dispatcher.give_up(result["key"])
-        elif scores["valid_rec"] is not None:
-            self._dispatcher.reference_done(result["key"], float(scores["valid_rec"]))
-
-
-def provenance() -> Provenance:
-    """This host, the code's commit, and the versions that decide numbers."""
-    commit = _git("rev-parse", "HEAD")
-    return Provenance(
-        host=platform.node(),
-        git_commit=commit,
-        git_dirty=None if commit is None else bool(_git("status", "--porcelain")),
-        versions={"python": platform.python_version(), **_versions("sweeper", "torch", "ray")},
-    )
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+            self._pack_queue.requeue(pack, again)
+            self._observe(closed)

@@ -1,19 +1,26 @@
-"""Engines: one that writes, one that cannot."""
+"""Engines: one that writes, one that sees a snapshot and cannot write.
+
+A SQLite database is one whole file whenever no driver is at work: a writer folds its write-ahead
+log into it before it lets go, and our readers hold no connection that could keep it from that.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event, inspect, select, text
+from sqlalchemy import URL, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.filesystem import network_type
@@ -26,17 +33,60 @@ BUSY_SECONDS = float(os.environ.get("SWEEPER_BUSY_SECONDS", "5"))
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
-def database_url(db: str) -> str:
-    """A SQLAlchemy URL from what a user types: a URL, or the path of a SQLite file."""
+def database_url(db: str) -> URL:
+    """A URL from what a user types: a URL, or the path of a SQLite file."""
     if "://" not in db:
-        return f"sqlite:///{Path(db).absolute()}"
+        return URL.create("sqlite", database=str(Path(db).absolute()))
     try:
         url = make_url(db)
-    except ArgumentError:
-        raise SweeperError(f"--db {db} is neither a path nor a database URL") from None
+    except (ArgumentError, ValueError):
+        scheme = db.partition("://")[0]  # the rest may hold a password
+        raise SweeperError(f"--db {scheme}://… is neither a path nor a database URL") from None
     if url.get_backend_name() == "sqlite":
-        return f"sqlite:///{Path(url.database or '').absolute()}"
-    return db
+        return url.set(database=str(Path(url.database or "").absolute()))
+    return url
+
+
+def redacted(db: str) -> str:
+    """What a user typed, fit to be shown: without the password of a URL."""
+    return database_url(db).render_as_string(hide_password=True) if "://" in db else db
+
+
+@contextmanager
+def writer(db: str, ledger_id: str | None = None) -> Iterator[Engine]:
+    """The driver's engine (see `open_writer`); at the end the database is one whole file.
+
+    Errors of the database are raised as SweeperError.
+    """
+    with friendly_errors(db):
+        engine = open_writer(db, ledger_id)
+        try:
+            yield engine
+        finally:
+            close_writer(engine)
+
+
+def close_writer(engine: Engine) -> None:
+    """Folds the write-ahead log into the database's file and lets go of it.
+
+    A reader of another program that has a transaction open can keep the log from being folded
+    whole; the next writer does it then.
+    """
+    fold_log(engine)
+    engine.dispose()
+
+
+def fold_log(engine: Engine) -> None:
+    """Copies a SQLite database's write-ahead log into its file, as far as readers let it."""
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        pass  # locked by another program
+    finally:
+        connection.close()
 
 
 def open_writer(db: str, ledger_id: str | None = None) -> Engine:
@@ -45,9 +95,9 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     SQLite runs in WAL with synchronous=FULL: what was committed survives a power cut. An older
     schema is upgraded in place, after a backup. `ledger_id` names a new ledger as an old one.
     """
-    url = database_url(db)
-    engine = _engine(url, db)
-    with explained(db), _closed_on_error(engine):
+    url, db = database_url(db), redacted(db)
+    engine = _sqlite_writer(url, db) if _is_sqlite(url) else _server(url, read_only=False)
+    with friendly_errors(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             _create(engine, db, ledger_id or uuid.uuid4().hex)
         if _version(engine, db) < SCHEMA_VERSION:
@@ -55,6 +105,7 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
 
             upgrade(engine, _version(engine, db))
         _check_writable(engine)
+        fold_log(engine)  # what the driver before could not
     return engine
 
 
@@ -64,10 +115,12 @@ def ledger_id(engine: Engine) -> str:
         return session.scalars(select(Meta.ledger)).one()
 
 
-def _engine(url: str, db: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return _server(url, read_only=False)
-    path = Path(url.removeprefix("sqlite:///"))
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _sqlite_writer(url: URL, db: str) -> Engine:
+    path = Path(url.database or "")
     if kind := network_type(path.parent):
         raise SweeperError(
             f"{db} is on a network file system ({kind}), where SQLite loses data; put it on a "
@@ -79,10 +132,14 @@ def _engine(url: str, db: str) -> Engine:
 
 
 def open_reader(db: str) -> Engine:
-    """An engine that cannot write; raises SweeperError when there is no such database."""
-    url = database_url(db)
-    engine = _sqlite_reader(url, db) if url.startswith("sqlite") else _server(url, read_only=True)
-    with explained(db), _closed_on_error(engine):
+    """An engine that cannot change the database; of SQLite, on a snapshot taken now.
+
+    Raises SweeperError when there is no such database.
+    """
+    url, db = database_url(db), redacted(db)
+    with friendly_errors(db):
+        engine = _sqlite_reader(url, db) if _is_sqlite(url) else _server(url, read_only=True)
+    with friendly_errors(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
         if (version := _version(engine, db)) < READABLE_VERSION:
@@ -92,10 +149,11 @@ def open_reader(db: str) -> Engine:
     return engine
 
 
-def _server(url: str, *, read_only: bool) -> Engine:
+def _server(url: URL, *, read_only: bool) -> Engine:
     """An engine for PostgreSQL; each of its connections is tried before it is used."""
-    if make_url(url).get_backend_name() != "postgresql":
-        raise SweeperError(f"--db {url}: a file, or postgresql+psycopg://…")
+    if url.get_backend_name() != "postgresql":
+        shown = url.render_as_string(hide_password=True)
+        raise SweeperError(f"--db {shown}: a file, or postgresql+psycopg://…")
     options = f"-c lock_timeout={int(BUSY_SECONDS * 1000)}"
     if read_only:
         options += " -c default_transaction_read_only=on"
@@ -108,16 +166,34 @@ def _server(url: str, *, read_only: bool) -> Engine:
         ) from None
 
 
-def _sqlite_reader(url: str, db: str) -> Engine:
-    path = Path(url.removeprefix("sqlite:///"))
+def _sqlite_reader(url: URL, db: str) -> Engine:
+    path = Path(url.database or "")
     if not path.is_file():
         raise SweeperError(
             f"no database at {db}; run `sweeper launch` first, or name one with --db"
         )
-    # Without a WAL beside it nobody is writing, and `immutable` keeps SQLite from making one.
-    live = path.with_name(path.name + "-wal").exists()
-    uri = f"file:{path}?mode=ro" + ("" if live else "&immutable=1")
-    return create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True))
+    snapshot = _snapshot(path)
+    return create_engine("sqlite://", creator=lambda: snapshot, poolclass=StaticPool)
+
+
+def _snapshot(path: Path) -> sqlite3.Connection:
+    """A private copy of the database as it is now: in memory while it is small."""
+    copy = sqlite3.connect("", check_same_thread=False)
+    while True:
+        before = _stamp(path)
+        # Without a log beside it nobody is writing, and `immutable` keeps SQLite from making one.
+        uri = f"file:{quote(str(path))}?mode=ro" + ("" if before[1] else "&immutable=1")
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as source:
+            source.backup(copy)
+        if before[1] or _stamp(path) == before:
+            copy.execute("PRAGMA query_only = ON")
+            return copy
+        time.sleep(0.01)  # a driver has begun in this moment: the copy may be half of either
+
+
+def _stamp(path: Path) -> tuple[int, bool]:
+    """When the file changed last (ns), and whether there is a log beside it."""
+    return path.stat().st_mtime_ns, path.with_name(path.name + "-wal").exists()
 
 
 def _pragmas(engine: Engine) -> None:
@@ -176,16 +252,18 @@ def _closed_on_error(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def explained(db: str) -> Iterator[None]:
+def friendly_errors(db: str) -> Iterator[None]:
     """Turns a database's errors into one line that names the file and what to do."""
     try:
         yield
     except DatabaseError as error:
-        raise SweeperError(_line(db, error)) from None
+        raise SweeperError(_line(redacted(db), error)) from None
+    except sqlite3.DatabaseError as error:  # while a snapshot is taken
+        raise SweeperError(_line(redacted(db), error)) from None
 
 
-def _line(db: str, error: DatabaseError) -> str:
-    reason = str(error.orig).strip().splitlines()[0]
+def _line(db: str, error: DatabaseError | sqlite3.DatabaseError) -> str:
+    reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
     if "not a database" in reason or "malformed" in reason:
         return f"{db} is not a SQLite database; name another file with --db"
     if "readonly" in reason:

@@ -20,9 +20,8 @@ from sqlalchemy.orm import Session
 
 from sweeper.errors import SweepHeldError
 from sweeper.failpoints import failpoint
-from sweeper.ledger.clock import db_now
 from sweeper.ledger.process import Process
-from sweeper.ledger.schema import LeaseRow, Sweep
+from sweeper.ledger.schema import LeaseRow, Sweep, db_now
 
 # How long a silent driver on another machine keeps its sweep.
 LEASE_SECONDS = float(os.environ.get("SWEEPER_LEASE_SECONDS", "30"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,12 +16,13 @@ from sqlalchemy.orm import Session
 from sweeper.errors import SweeperError
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
-from sweeper.states import FINISHED, INTERRUPTED, RUNNING, TROUBLES, UNCONFIRMED, UNKNOWN
+from sweeper.states import TROUBLES, State
 from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost, with_references
 
 # A reader's memory does not grow with the database: it asks for what concerns its own sweep.
-HANDFUL = 1_000  # keys in a query; databases bear some 30,000
+BATCH = 1_000  # keys in a query; databases bear some 30,000
 NAMED = 10  # sweeps that a message lists
 PACED = 500  # attempts that tell how fast this machine is
 
@@ -41,10 +43,10 @@ def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     with Session(engine) as session:
         if sweep := session.scalars(asked.limit(1)).first():
             return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
-        known = ", ".join(other.name for other in session.scalars(newest.limit(NAMED)))
-    if not known:
+        names = ", ".join(other.name for other in session.scalars(newest.limit(NAMED)))
+    if not names:
         raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
-    raise SweeperError(f"no sweep '{name}' in this database; it holds: {known}")
+    raise SweeperError(f"no sweep '{name}' in this database; it holds: {names}")
 
 
 def sweeps(engine: Engine) -> list[SweepInfo]:
@@ -59,6 +61,22 @@ def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:
     with Session(engine) as session:
         sweep = session.get_one(Sweep, sweep_id)
         return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
+
+
+def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
+    """A sweep's cells and the runs that fill them."""
+    query = select(CellRow, Run.key).join(Run).where(CellRow.sweep_id == sweep_id)
+    runs = {run.key: run for run in runs_of(engine, sweep_id)}
+    with Session(engine) as session:
+        return [(_cell(row), runs[key]) for row, key in session.execute(query.order_by(CellRow.id))]
+
+
+def _cell(row: CellRow) -> Cell:
+    cell = Cell(row.kind, row.seed, row.principle, row.objective, row.lam)
+    if cell.label == row.label:
+        return cell
+    encoder = row.label.removeprefix(f"{row.kind} ").removesuffix(f" seed {row.seed}")
+    return dataclasses.replace(cell, encoder=encoder)
 
 
 def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
@@ -76,41 +94,42 @@ def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
 
 def plan_of(engine: Engine, runs: Iterable[RunConfig]) -> Plan:
     """Those runs and their references, and what the ledger says of each."""
-    own = tuple(with_references(runs))
-    return Plan(own, states(engine, (run.key for run in own)))
+    planned = tuple(with_references(runs))
+    return Plan(planned, states(engine, (run.key for run in planned)))
 
 
-def states(engine: Engine, keys: Iterable[str]) -> dict[str, str]:
+def states(engine: Engine, keys: Iterable[str]) -> dict[str, State]:
     """Run key → state, of those runs that were ever tried: finished, or their latest attempt's.
 
     A run is `running` only while the driver that opened its attempt lives; where nobody can
     tell, it is `unknown`.
     """
     drivers = holders(engine)
-    found: dict[str, str] = {}
+    by_key: dict[str, State] = {}
     with Session(engine) as session:
-        for some in _handfuls(keys):
+        for batch in _batches(keys):
             columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
-            tried = select(*columns).join(Attempt).where(Run.key.in_(some)).order_by(Attempt.id)
+            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
             for row in session.execute(tried):
-                found[row.key] = _told(row, drivers.get(row.sweep_id))
-            scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(some))
-            found.update(dict.fromkeys(session.scalars(scored), FINISHED))
-    return found
+                by_key[row.key] = _state_of(row, drivers.get(row.sweep_id))
+            scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
+            by_key.update(dict.fromkeys(session.scalars(scored), State.FINISHED))
+    return by_key
 
 
-def _told(attempt: Any, driver: Holder | None) -> str:
+def _state_of(attempt: Any, driver: Holder | None) -> State:
     """An attempt's state in the light of what is known of its driver."""
-    if attempt.state != RUNNING:
-        return str(attempt.state)
+    state = State(attempt.state)
+    if state != State.RUNNING:
+        return state
     if driver is None or driver.token != attempt.token or driver.verdict == GONE:
-        return INTERRUPTED
-    return RUNNING if driver.verdict == LIVE else UNKNOWN
+        return State.INTERRUPTED
+    return State.RUNNING if driver.verdict == LIVE else State.UNKNOWN
 
 
 def suspects(engine: Engine, keys: Iterable[str]) -> set[str]:
     """Those of the runs whose latest attempt broke off with an error that may be another run's."""
-    return {key for key, state in states(engine, keys).items() if state == UNCONFIRMED}
+    return {key for key, state in states(engine, keys).items() if state == State.UNCONFIRMED}
 
 
 def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
@@ -118,27 +137,27 @@ def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
     query = (
         select(Run.key, Attempt.pack)
         .join(Attempt)
-        .where(Attempt.sweep_id == sweep_id, Attempt.state.in_((RUNNING, INTERRUPTED)))
+        .where(Attempt.sweep_id == sweep_id, Attempt.state.in_((State.RUNNING, State.INTERRUPTED)))
         .where(Run.id.not_in(select(Score.run_id)))
     )
-    found: dict[str, list[str]] = {}
+    packs: dict[str, list[str]] = {}
     with Session(engine) as session:
         for key, pack in session.execute(query):
-            found.setdefault(key, []).append(pack)
-    return found
+            packs.setdefault(key, []).append(pack)
+    return packs
 
 
 def validation_mse(engine: Engine, keys: Iterable[str]) -> dict[str, float]:
     """Run key → validation L_rec at the best epoch, of those of the runs that have one."""
     query = select(Run.key, Score.valid_rec).join(Score, Score.run_id == Run.id)
     with Session(engine) as session:
-        found = (session.execute(query.where(Run.key.in_(some))) for some in _handfuls(keys))
-        return {key: rec for rows in found for key, rec in rows if rec is not None}
+        answers = (session.execute(query.where(Run.key.in_(batch))) for batch in _batches(keys))
+        return {key: rec for rows in answers for key, rec in rows if rec is not None}
 
 
 def pace(engine: Engine) -> float | None:
     """Core-seconds a unit of `plan.cost`, by the latest attempts; None where none has finished."""
-    query = select(Run.config, Attempt.seconds).join(Attempt).where(Attempt.state == "finished")
+    query = select(Run.config, Attempt.seconds).join(Attempt).where(Attempt.state == State.FINISHED)
     with Session(engine) as session:
         latest = session.execute(query.order_by(Attempt.id.desc()).limit(PACED)).all()
     past = [(RunConfig.from_json(config), seconds) for config, seconds in latest]
@@ -152,9 +171,9 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, params={"sweep": sweep})
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    known = states(engine, frame["run_key"])
+    by_key = states(engine, frame["run_key"])
     rows = zip(frame["run_key"], frame["state"], strict=True)
-    frame["state"] = [known.get(key, state) for key, state in rows]
+    frame["state"] = [str(by_key.get(key, state)) for key, state in rows]
     return frame
 
 
@@ -181,6 +200,6 @@ def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | N
     return [(state, cause, n, traces[state, cause]) for (state, cause), n in counts.most_common()]
 
 
-def _handfuls(keys: Iterable[str]) -> Iterator[list[str]]:
+def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
     distinct = list(dict.fromkeys(keys))
-    return (distinct[start : start + HANDFUL] for start in range(0, len(distinct), HANDFUL))
+    return (distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH))

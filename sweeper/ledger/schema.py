@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, func
+from sqlalchemy import Float, ForeignKey, String, Text, UniqueConstraint, func
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.expression import ColumnElement
 
 # The last of the migrations (migrations/versions): what a new database starts with.
 SCHEMA_VERSION = "0002"
@@ -15,6 +18,25 @@ READABLE_VERSION = "0001"
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
 ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
+
+
+# The database's clock, the only one that leases are timed by.
+NOW = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "extract(epoch FROM clock_timestamp())::double precision",
+}
+
+
+class db_now(ColumnElement[float]):
+    """Seconds since 1970 as the database tells them."""
+
+    inherit_cache = True
+    type = Float()
+
+
+@compiles(db_now)
+def _compile(_element: db_now, compiler: Any, **_options: Any) -> str:
+    return NOW[compiler.dialect.name]
 
 
 class Base(DeclarativeBase):
@@ -104,7 +126,7 @@ class Attempt(Base):
     sweep_id: Mapped[int] = mapped_column(ForeignKey("sweeps.id"))
     token: Mapped[int]  # of the lease under which it was opened
     pack: Mapped[str] = mapped_column(index=True)  # the pack, and so the Ray trial, it was in
-    state: Mapped[str]  # see outcome.py
+    state: Mapped[str]  # see states.py
     cause: Mapped[str | None]  # one line: why it did not finish
     traceback: Mapped[str | None] = mapped_column(Text)
     from_epoch: Mapped[int] = mapped_column(default=0)  # of the checkpoint that it went on from
@@ -160,7 +182,7 @@ class Score(Base):
     valid_instrument_overall: Mapped[float | None]
 
 
-class Event(Base):
+class HistoryRow(Base):
     """What happened to a sweep beside its attempts: takeovers, spooled results, bad checkpoints."""
 
     __tablename__ = "events"
@@ -187,7 +209,7 @@ class Map(Base):
     method: Mapped[str]  # UMAP or PCA
     settings: Mapped[str] = mapped_column(Text)  # JSON: all that decides places and separation
     clips: Mapped[int]
-    separation_pitch: Mapped[float | None]  # see models/separation.py
+    separation_pitch: Mapped[float | None]  # see models/maps.py
     separation_instrument: Mapped[float | None]
     created: Mapped[datetime] = mapped_column(server_default=func.now())
 

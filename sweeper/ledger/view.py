@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.ledger.clock import SQL
-from sweeper.ledger.schema import ACCURACIES
+from sweeper.ledger.schema import ACCURACIES, NOW
 
 # A cell is finished when its run has scores; otherwise it shows its run's latest attempt. That
 # one is running only while the lease under which it was opened is kept alive.
@@ -35,7 +34,7 @@ ORDER BY cells.id"""
 def create_results_view(dialect: str) -> str:
     """The statement that creates the view in SQLite or PostgreSQL."""
     return _VIEW.format(
-        state=_STATE.format(now=SQL[dialect]),
+        state=_STATE.format(now=NOW[dialect]),
         test=", ".join(f"scores.{name}" for name in ACCURACIES),
         valid=", ".join(f"scores.valid_{name}" for name in ACCURACIES),
     )

@@ -5,53 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError
+from sweeper.events import Provenance, RunResult
 from sweeper.failpoints import failpoint
 from sweeper.ledger.lease import Lease, claim, next_launch
 from sweeper.ledger.schema import (
     Attempt,
     CellRow,
     Epoch,
-    Event,
+    HistoryRow,
     Map,
     MapPoint,
     Run,
     Score,
     Sweep,
 )
-from sweeper.states import FINISHED, INTERRUPTED, RUNNING
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a worker returns for one run; plain numbers, fit for JSON."""
-
-    key: str
-    state: str  # finished or diverged
-    # Columns of `scores`; None unless finished.
-    scores: Mapping[str, float | int | None] | None = None
-    epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
-    cause: str | None = None
-    traceback: str | None = None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where and with what an attempt ran."""
-
-    host: str | None = None
-    device: str | None = None
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger:
@@ -87,12 +63,12 @@ class Ledger:
         """
         with self._transaction("register") as session:
             sweep = _launched(session, self.sweep_id, options)
-            known = {row.label: row.run_id for row in _cells_of(session, sweep.id)}
+            runs_by_label = {row.label: row.run_id for row in _cells_of(session, sweep.id)}
             for cell, config in cells:
                 run = _run(session, config)
-                if cell.label not in known:
+                if cell.label not in runs_by_label:
                     session.add(_cell_row(sweep.id, run.id, cell))
-                elif known[cell.label] != run.id:
+                elif runs_by_label[cell.label] != run.id:
                     raise SweeperError(
                         f"sweep '{sweep.name}' already holds '{cell.label}' with other settings; "
                         "give this one another --name"
@@ -128,14 +104,16 @@ class Ledger:
 
     def close_attempts(
         self,
-        state: str,
+        state: State,
         cause: str,
         *,
         traceback: str | None = None,
         pack: str | None = None,
     ) -> int:
         """Closes the running attempts of a pack, or of the sweep; returns how many there were."""
-        running = update(Attempt).where(Attempt.state == RUNNING, Attempt.sweep_id == self.sweep_id)
+        running = update(Attempt).where(
+            Attempt.state == State.RUNNING, Attempt.sweep_id == self.sweep_id
+        )
         if pack is not None:
             running = running.where(Attempt.pack == pack)
         end = {"state": state, "cause": cause, "traceback": traceback, "ended": func.now()}
@@ -145,7 +123,7 @@ class Ledger:
     def note(self, kind: str, detail: str) -> None:
         """Adds an event to the sweep's history."""
         with self._transaction("note") as session:
-            session.add(Event(sweep_id=self.sweep_id, kind=kind, detail=detail))
+            session.add(HistoryRow(sweep_id=self.sweep_id, kind=kind, detail=detail))
 
     def store_map(self, drawn: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
         """Stores a map, a row of `maps` with those of `map_points`, in an older one's place."""
@@ -173,7 +151,7 @@ class Ledger:
             sweep_id=self.sweep_id,
             token=self.lease.token,
             pack=pack,
-            state=RUNNING,
+            state=State.RUNNING,
             host=provenance.host,
             device=provenance.device,
             git_commit=provenance.git_commit,
@@ -192,7 +170,7 @@ class Ledger:
         if attempt is None:
             attempt = self._attempt(run_id, pack, Provenance())
             session.add(attempt)
-        return attempt if attempt.state in (RUNNING, INTERRUPTED) else None
+        return attempt if attempt.state in (State.RUNNING, State.INTERRUPTED) else None
 
 
 def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
@@ -201,7 +179,7 @@ def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
     session.flush()  # gives a new attempt its id
     for number, losses in enumerate(result.epochs, start=1):
         session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
-    if result.state == FINISHED and session.get(Score, attempt.run_id) is None:
+    if result.state == State.FINISHED and session.get(Score, attempt.run_id) is None:
         scores = result.scores or {}
         session.add(Score(run_id=attempt.run_id, attempt_id=attempt.id, **scores))
 

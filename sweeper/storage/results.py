@@ -6,26 +6,60 @@ Enough to adopt results that a dead driver never stored, and to rebuild a lost d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from sweeper.events import RunResult
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 
-Cells = list[tuple[Cell, RunConfig]]
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a sweep holds: enough to register it again."""
+
+    name: str
+    options: Mapping[str, Any]
+    cells: Sequence[tuple[Cell, RunConfig]]
+    extra_runs: Sequence[RunConfig]  # references without a cell
 
 
-def leave_result(storage: Storage, pack: str, result: Mapping[str, Any]) -> None:
+def leave_result(storage: Storage, pack: str, result: RunResult) -> None:
     """Keeps a run's result beside the checkpoints. Raises OSError when there is no room."""
-    storage.write_json(f"results/{result['key']}.json", {"pack": pack, "result": dict(result)})
+    document = {"pack": pack, "result": dataclasses.asdict(result)}
+    storage.write_json(f"results/{result.key}.json", document)
 
 
-def leave_manifest(
-    storage: Storage, name: str, options: Mapping[str, Any], cells: Cells, extra: list[RunConfig]
-) -> None:
-    """Keeps what a sweep holds, so that it can be registered again."""
-    rows = [{"cell": dataclasses.asdict(cell), "run": run.to_json()} for cell, run in cells]
-    document = {"options": dict(options), "cells": rows, "extra": [run.to_json() for run in extra]}
-    storage.write_json(f"sweeps/{quote(name, safe='')}.json", document)
+def find_result(storage: Storage, key: str) -> tuple[str, RunResult] | None:
+    """The pack and the result that a worker left of a run, or None."""
+    document = storage.read_json(f"results/{key}.json")
+    return document and (document["pack"], RunResult.from_dict(document["result"]))
+
+
+def leave_manifest(storage: Storage, manifest: Manifest) -> None:
+    """Replaces a sweep's manifest."""
+    cells = [
+        {"cell": dataclasses.asdict(cell), "run": run.to_json()} for cell, run in manifest.cells
+    ]
+    extra = [run.to_json() for run in manifest.extra_runs]
+    document = {"options": dict(manifest.options), "cells": cells, "extra": extra}
+    storage.write_json(f"sweeps/{quote(manifest.name, safe='')}.json", document)
+
+
+def manifests(storage: Storage) -> list[Manifest]:
+    """Those of all sweeps of a ledger."""
+    return [
+        _manifest(file, storage.read_json(f"sweeps/{file}")) for file in storage.names("sweeps")
+    ]
+
+
+def _manifest(file: str, document: Any) -> Manifest:
+    return Manifest(
+        unquote(file.removesuffix(".json")),
+        document["options"],
+        [(Cell(**row["cell"]), RunConfig.from_json(row["run"])) for row in document["cells"]],
+        [RunConfig.from_json(text) for text in document["extra"]],
+    )

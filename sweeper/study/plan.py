@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.states import DONE, FAILED
+from sweeper.states import DONE, State
 from sweeper.study.config import REFERRING_GAMMAS, RunConfig
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
@@ -30,6 +30,16 @@ class Pack:
     @property
     def keys(self) -> list[str]:
         return [run.key for run in self.runs]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A pack that a worker is to train now, and what its γs are measured against."""
+
+    pack: str  # its name, unique in the database
+    runs: tuple[RunConfig, ...]
+    # For each run: validation L_rec of its reference, None where γ needs none.
+    reference_mse: tuple[float | None, ...]
 
 
 def reference_of(run: RunConfig) -> RunConfig | None:
@@ -118,9 +128,9 @@ class Plan:
 
     def missing(self, retry_failed: bool = False) -> list[RunConfig]:
         """Runs to train now: all but the finished, the diverged and, unless asked, the failed."""
-        done = set(DONE) - ({FAILED} if retry_failed else set())
+        done = set(DONE) - ({State.FAILED} if retry_failed else set())
         return [run for run in self.runs if self.states.get(run.key) not in done]
 
     def count(self, *states: str) -> int:
         """How many of the plan's runs are in one of these states."""
-        return sum(self.states.get(run.key, "pending") in states for run in self.runs)
+        return sum(self.states.get(run.key, State.PENDING) in states for run in self.runs)

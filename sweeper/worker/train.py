@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,15 +19,16 @@ from models.pack.trainer import PackTrainer, train_pack
 from models.probes import ProbeSpec, ProbeTask, Split
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
+from sweeper.events import RunResult
 from sweeper.failpoints import failpoint
+from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
 from sweeper.study.config import LossConfig, ModelConfig, RunConfig
 
 PROGRESS_SECONDS = 0.25
 TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
 
-Message = dict[str, Any]
-Send = Callable[[Message], None]
+Report = Callable[[str, int, int, float], None]  # stage, done, total, share of the pack's work
 
 
 class StopAskedError(Exception):
@@ -40,20 +40,20 @@ def train(
     references: Sequence[float | None],
     latents: Latents,
     device: str,
-    send: Send = lambda message: None,
+    report: Report = lambda *progress: None,
     *,
     saver: Saver | None = None,
     states: Mapping[str, RunState] | None = None,
-) -> list[dict[str, Any]]:
-    """Trains and probes runs of one architecture; a dict for ledger.RunResult for each.
+) -> list[RunResult]:
+    """Trains and probes runs of one architecture.
 
     `states` are checkpoints of equal epoch to go on from. Raises StopAskedError when `saver` says
     so after an epoch.
     """
     if runs[0].kind == "encoder":
         return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
-    trained = _train(runs, references, latents, device, send, saver, states)
-    send({"event": "progress", "stage": "probes", "done": 0, "total": 1, "share": TRAINING_SHARE})
+    trained = _train(runs, references, latents, device, report, saver, states)
+    report("probes", 0, 1, TRAINING_SHARE)
     scores = _probe_pack(runs, trained, latents, device)
     return [
         _result(run, own, scores.get(run.key), latents)
@@ -66,7 +66,7 @@ def _train(
     references: Sequence[float | None],
     latents: Latents,
     device: str,
-    send: Send,
+    report: Report,
     saver: Saver | None,
     states: Mapping[str, RunState] | None,
 ) -> list[Trained]:
@@ -74,15 +74,13 @@ def _train(
     assert config.model is not None and config.training is not None
     epochs = config.training.epochs
 
-    told = 0.0
+    reported = 0.0
 
     def on_epoch(trainer: PackTrainer) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_SECONDS:  # a message costs Tune milliseconds
-            told = time.monotonic()
-            done = {"done": trainer.epoch, "total": epochs}
-            share = TRAINING_SHARE * trainer.epoch / epochs
-            send({"event": "progress", "stage": "epoch", **done, "share": share})
+        nonlocal reported
+        if time.monotonic() - reported > PROGRESS_SECONDS:  # an event costs Tune milliseconds
+            reported = time.monotonic()
+            report("epoch", trainer.epoch, epochs, TRAINING_SHARE * trainer.epoch / epochs)
         failpoint("epoch", *(run.key for run in runs))
         if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
             raise StopAskedError
@@ -176,15 +174,10 @@ def _split(latents: Latents) -> Split:
 
 def _result(
     run: RunConfig, trained: Trained | None, scores: Scores | None, latents: Latents
-) -> dict[str, Any]:
+) -> RunResult:
     epochs = [] if trained is None else _epochs(trained)
     if trained is not None and scores is None:
-        return {
-            "key": run.key,
-            "state": "diverged",
-            "epochs": epochs,
-            "cause": _divergence(run, trained),
-        }
+        return RunResult(run.key, State.DIVERGED, epochs=epochs, cause=_divergence(run, trained))
     sizes = np.bincount(latents.parts, minlength=len(PARTS)).tolist()
     row = {
         "gamma": trained and trained.gamma,
@@ -194,7 +187,7 @@ def _result(
         "test_size": sizes[PARTS.index("test")],
         **(scores or {}),
     }
-    return {"key": run.key, "state": "finished", "scores": row, "epochs": epochs}
+    return RunResult(run.key, State.FINISHED, row, epochs)
 
 
 def _divergence(run: RunConfig, trained: Trained) -> str:

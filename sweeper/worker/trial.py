@@ -1,6 +1,5 @@
-"""One Ray trial: trains and probes one pack, and reports plain numbers to the driver.
+"""One pack in a worker: its latents and checkpoints, its training, and what is told of it.
 
-`train` is an ordinary function of configs and latents; `train_pack_trial` is all that knows Tune.
 A trial raises nothing: it says what broke, and the driver decides who is tried again with whom.
 """
 
@@ -10,77 +9,97 @@ import contextlib
 import platform
 import time
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from sweeper.data.latents import Source, latents_of
+from sweeper.events import Broke, FromWorker, Noted, Placed, Progress, Results, RunResult
 from sweeper.failpoints import failpoint
-from sweeper.states import classify
+from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints, Saver
 from sweeper.storage.files import Storage
 from sweeper.storage.results import leave_result
-from sweeper.study.config import RunConfig
-from sweeper.worker.train import Message, Send, StopAskedError, train
+from sweeper.study.plan import Assignment
+from sweeper.worker.train import StopAskedError, train
+
+_MEMORY_ERRORS = ("OutOfMemoryError", "MemoryError")
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
-def train_pack_trial(config: dict[str, Any]) -> None:
-    """Tune's trainable. `config` is a dispatcher's payload with the driver's options."""
-    from ray import tune
+@dataclass(frozen=True)
+class TrialOptions:
+    """What every worker of a launch is told."""
 
-    def send(message: Message) -> None:
-        # Nested, because Tune keeps names such as `done` for itself.
-        tune.report({"message": message})
+    device: str  # cpu or cuda
+    storage: str  # root of the ledger's storage
+    ledger: str  # its identity, which checkpoints carry
+    checkpoint_seconds: float
+    stop: str  # a file of the storage: packs stop once it is there
+    source: Source
 
-    run_trial(config, send)
 
-
-def run_trial(config: dict[str, Any], send: Send) -> None:
-    """Trains a payload's runs, tells what became of them, and raises nothing."""
-    if config["device"] == "cpu":
+def run_trial(
+    assignment: Assignment, options: TrialOptions, send: Callable[[FromWorker], None]
+) -> None:
+    """Trains an assignment's runs, tells what became of them, and raises nothing."""
+    if options.device == "cpu":
         torch.set_num_threads(1)  # a worker has one core
     try:
-        _run_trial(config, send)
+        _run_trial(assignment, options, send)
     except StopAskedError:
         return  # the runs are at their checkpoints
     except Exception as error:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        trace = traceback.format_exc()
-        send({"event": "broke", "kind": classify(error), "cause": cause, "traceback": trace})
+        send(Broke(assignment.pack, classify(error), cause, traceback.format_exc()))
 
 
-def _run_trial(config: dict[str, Any], send: Send) -> None:
-    device, storage = config["device"], Storage(config["storage"])
-    runs = {run.key: run for run in (RunConfig.from_json(r["config"]) for r in config["runs"])}
-    references = [run["reference_mse"] for run in config["runs"]]
+def _run_trial(
+    assignment: Assignment, options: TrialOptions, send: Callable[[FromWorker], None]
+) -> None:
+    pack, storage = assignment.pack, Storage(options.storage)
     saver = Saver(
-        Checkpoints(storage, config["ledger"]),
-        config["checkpoint_seconds"],
-        lambda: storage.has(config["stop"]),
-        lambda kind, detail: send({"event": "noted", "kind": kind, "detail": detail}),
+        Checkpoints(storage, options.ledger),
+        options.checkpoint_seconds,
+        lambda: storage.has(options.stop),
+        lambda kind, detail: send(Noted(pack, kind, detail)),
     )
-    states = saver.load(runs)
-    epochs = {key: states[key].epoch if key in states else 0 for key in runs}
-    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    send({"event": "placed", "host": platform.node(), "device": name, "epochs": epochs})
-    data = next(iter(runs.values())).data
-    latents = latents_of(data, Source(**config["source"]), workers=1)
-    known = dict(zip(runs, references, strict=True))
+    states = saver.load(run.key for run in assignment.runs)
+    epochs = {r.key: states[r.key].epoch if r.key in states else 0 for r in assignment.runs}
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    send(Placed(pack, platform.node(), device, epochs))
+    latents = latents_of(assignment.runs[0].data, options.source, workers=1)
+
+    def progress(stage: str, done: int, total: int, share: float) -> None:
+        send(Progress(pack, stage, done, total, share))
+
+    reference_of = dict(zip(epochs, assignment.reference_mse, strict=True))
     for epoch in sorted(set(epochs.values())):  # more than one only where a checkpoint was bad
         started = time.monotonic()
-        own = [run for key, run in runs.items() if epochs[key] == epoch]
-        own_references = [known[run.key] for run in own]
-        results = train(own, own_references, latents, device, send, saver=saver, states=states)
-        seconds = (time.monotonic() - started) / len(own)
-        _leave(storage, config["pack"], results)
-        send({"event": "results", "results": results, "seconds": seconds})
+        runs = [run for run in assignment.runs if epochs[run.key] == epoch]
+        references = [reference_of[run.key] for run in runs]
+        results = train(
+            runs, references, latents, options.device, progress, saver=saver, states=states
+        )
+        seconds = (time.monotonic() - started) / len(runs)
+        _leave(storage, pack, results)
+        send(Results(pack, results, seconds))
 
 
-def _leave(storage: Storage, pack: str, results: Sequence[dict[str, Any]]) -> None:
+def _leave(storage: Storage, pack: str, results: Sequence[RunResult]) -> None:
     """Keeps the results where `sweeper recover` and the next driver find them."""
     failpoint("result:before-write")
     for result in results:
         with contextlib.suppress(OSError):  # no room: the driver still gets them
             leave_result(storage, pack, result)
     failpoint("result:after-write")
+
+
+def classify(error: BaseException) -> State:
+    """The failure class of an exception that a run's code raised."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    message = str(error).lower()
+    if names & set(_MEMORY_ERRORS) or any(words in message for words in _MEMORY_WORDS):
+        return State.OUT_OF_MEMORY
+    return State.UNCONFIRMED

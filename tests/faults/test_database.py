@@ -11,12 +11,12 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from sweeper.driver.execute import Interrupt
+from sweeper.signals import Interrupt
 from tests.faults.conftest import PATIENCE, Sweep, Whole, ended
 
 pytestmark = pytest.mark.faults
 
-BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.driver.recorder.DRAIN_SECONDS": 0.2}
+BRIEF = {"sweeper.ledger.connect.BUSY_SECONDS": 0.1, "sweeper.driver.outbox.RETRY_SECONDS": 0.2}
 
 # A minute in the nightly run, a moment in every other.
 LOCKED_SECONDS = float(os.environ.get("SWEEPER_TEST_LOCKED_SECONDS", "0.5"))

@@ -95,7 +95,7 @@ def freeze(sweep: Sweep, process: BaseProcess) -> None:
 
 def jumped(seconds: int) -> dict[str, object]:
     clock = f"((julianday('now') - 2440587.5) * 86400.0 + {seconds})"
-    return {"sweeper.ledger.clock.SQL": {"sqlite": clock}}
+    return {"sweeper.ledger.schema.NOW": {"sqlite": clock}}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,20 +18,16 @@ from models.encoders.logmel import LogMel
 from models.maps import PCA
 from sweeper.commands import compare
 from sweeper.commands.compare import Candidate, map_of, settings_of
-from sweeper.commands.data import latents_of
-from sweeper.commands.launch import Request, source_of
 from sweeper.data.cache import Latents
 from sweeper.data.clips import Clips
+from sweeper.driver.inline import Inline
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
-from sweeper.ledger.write import Ledger, RunResult
+from sweeper.ledger.write import Ledger
 from sweeper.study.config import DataConfig, ProbeConfig
 from sweeper.study.grid import Cell
-from sweeper.study.plan import Plan
 from sweeper.study.presets import PRESETS, Preset
-from sweeper.worker import trial
 from tests.sweeper.cli.test_cli import Sweeper, sweeper
-from tests.sweeper.conftest import train
 
 __all__ = ["sweeper"]
 
@@ -58,24 +53,13 @@ class Coarse(LogMel):
         return fine.encode(waveforms).reshape(len(waveforms), 8, 64, 2).mean(3)
 
 
-def without_ray(
-    plan: Plan, ledger: Ledger, _sweep: object, request: Request, *_: object
-) -> SimpleNamespace:
-    """What the driver does, in this process."""
-    for run in plan.missing():
-        latents = latents_of(run.data, source_of(request), workers=1)
-        [result] = trial.train([run], [None], latents, "cpu")
-        train(ledger, f"pack of {run.key}", [RunResult(**result)])
-    return SimpleNamespace(signum=None)
-
-
 @pytest.fixture(autouse=True)
 def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setenv("SWEEPER_CACHE", str(place / "cache"))
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.setitem(ENCODERS, "coarse", Coarse)
-    monkeypatch.setattr("sweeper.commands.launch._execute", without_ray)
+    monkeypatch.setattr(compare, "executor_of", lambda *_: Inline)
     monkeypatch.setattr("sweeper.data.latents._cores", lambda: 1)
     monkeypatch.setattr(compare, "at_hand", lambda: ["logmel", "coarse"])
     monkeypatch.setattr("models.maps.best_method", lambda: PCA)

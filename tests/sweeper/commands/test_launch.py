@@ -118,9 +118,7 @@ def test_the_doctor_finds_nothing_wrong(sweeper: Sweeper) -> None:
 def test_a_signal_while_clips_are_rendered_stops_in_order(
     sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch, signum: int, code: int
 ) -> None:
-    monkeypatch.setattr(
-        "sweeper.commands.launch.prepare_all", lambda *_: os.kill(os.getpid(), signum)
-    )
+    monkeypatch.setattr("sweeper.sweep.prepare_all", lambda *_: os.kill(os.getpid(), signum))
     left, out, _ = sweeper("launch", "--grid", "smoke", "--preset", "smoke", "--db", f"{code}.db")
     assert left == code
     assert f"go on with: sweeper resume smoke-smoke --db {code}.db" in out

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweeper.commands.launch import Request
 from sweeper.commands.search import GOALS, finished, propose
 from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+from sweeper.study.request import Request
 
 REQUEST = Request(grid="full", preset="smoke")
 

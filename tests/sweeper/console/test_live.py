@@ -9,7 +9,11 @@ import pytest
 from rich.console import Console
 
 from sweeper.console import live
-from sweeper.console.live import SweepState, data_progress, matrix, sweep_view
+from sweeper.console.live import SweepState, sweep_view
+from sweeper.console.matrix import matrix
+from sweeper.console.progress import data_progress
+from sweeper.events import Closed, Ended, Lost, Progress, Provenance, Results, RunResult, Started
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
 from sweeper.study.plan import cost
@@ -42,8 +46,12 @@ def shown(renderable: object, terminal: bool = True) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def results(runs: list[RunConfig], state: str = "finished") -> list[dict[str, str]]:
-    return [{"key": run.key, "state": state} for run in runs]
+def started(pack: str, runs: list[RunConfig]) -> Started:
+    return Started(pack, [run.key for run in runs], Provenance())
+
+
+def results(pack: str, runs: list[RunConfig]) -> Results:
+    return Results(pack, [RunResult(run.key, State.FINISHED) for run in runs], 1.0)
 
 
 def test_the_matrix_has_a_mark_for_every_cell() -> None:
@@ -65,16 +73,16 @@ def test_the_share_of_the_work_follows_the_packs() -> None:
     cells, runs = cells_and_runs("smoke")
     state = SweepState(cells, runs)
     first, rest = runs[:2], runs[2:]
-    state({"event": "started", "pack": "p", "runs": [run.key for run in first]})
+    state(started("p", first))
     assert state.share == 0
-    state({"event": "progress", "pack": "p", "stage": "epoch", "done": 1, "total": 2, "share": 0.5})
+    state(Progress("p", "epoch", 1, 2, 0.5))
     total = sum(map(cost, runs))
     assert state.share == pytest.approx(sum(map(cost, first)) / 2 / total)
     assert "epoch 1/2" in shown(state.render())
-    state({"event": "results", "pack": "p", "results": results(first)})
+    state(results("p", first))
     assert state.share == pytest.approx(sum(map(cost, first)) / total)
-    state({"event": "started", "pack": "q", "runs": [run.key for run in rest]})
-    state({"event": "results", "pack": "q", "results": results(rest)})
+    state(started("q", rest))
+    state(results("q", rest))
     assert state.share == 1
     assert "4 finished" in state.line
 
@@ -83,16 +91,17 @@ def test_nine_cells_light_up_with_the_one_run_behind_them() -> None:
     cells, runs = cells_and_runs()
     state = SweepState(cells, runs)
     reconstruction_only = [run for run in runs if run.lam == 1]
-    state({"event": "started", "pack": "p", "runs": [reconstruction_only[0].key]})
-    state({"event": "results", "pack": "p", "results": results(reconstruction_only)})
+    state(started("p", reconstruction_only[:1]))
+    state(results("p", reconstruction_only))
     assert "9 finished" in state.line
 
 
 def test_a_lost_pack_is_shown_as_failed() -> None:
     cells, runs = cells_and_runs("smoke")
     state = SweepState(cells, runs)
-    state({"event": "started", "pack": "p", "runs": [runs[0].key]})
-    state({"event": "lost", "pack": "p", "runs": [runs[0].key], "state": "failed"})
+    state(started("p", runs[:1]))
+    state(Closed("p", State.FAILED, "it raised", runs=[runs[0].key]))
+    state(Lost("p", State.FAILED, "it raised"))
     assert "1 failed" in state.line
 
 
@@ -100,12 +109,12 @@ def test_the_share_never_falls_when_a_pack_ends_after_its_results() -> None:
     cells, runs = cells_and_runs("smoke")
     state, shares = SweepState(cells, runs), []
     for event in (
-        {"event": "started", "runs": [runs[0].key]},
-        {"event": "progress", "stage": "epoch", "done": 2, "total": 2, "share": 0.8},
-        {"event": "results", "results": results(runs[:1])},
-        {"event": "ended"},
+        started("p", runs[:1]),
+        Progress("p", "epoch", 2, 2, 0.8),
+        results("p", runs[:1]),
+        Ended("p"),
     ):
-        state({**event, "pack": "p"})
+        state(event)
         shares.append(state.share)
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(cost(runs[0]) / sum(map(cost, runs)))
@@ -115,8 +124,8 @@ def test_a_log_gets_plain_lines_and_no_control_codes() -> None:
     cells, runs = cells_and_runs("smoke")
     console = Console(file=io.StringIO(), width=100)
     with sweep_view(console, cells, runs) as observe:
-        observe({"event": "started", "pack": "p", "runs": [run.key for run in runs]})
-        observe({"event": "results", "pack": "p", "results": results(runs)})
+        observe(started("p", runs))
+        observe(results("p", runs))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.splitlines() == ["4 finished · 100% of the work · 0:00:00 left"]
 

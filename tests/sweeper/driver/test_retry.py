@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.driver.pack_queue import Dispatcher
+from sweeper.driver.ray_tune import classify_loss
 from sweeper.driver.retry import Retries
-from sweeper.states import classify, classify_loss
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
-from sweeper.study.plan import make_pack, make_packs, reference_of, with_references
+from sweeper.study.plan import make_packs
 from sweeper.study.presets import PRESETS
+from sweeper.worker.trial import classify
 
 
 def some_runs(count: int) -> list[RunConfig]:
@@ -42,7 +43,7 @@ def test_what_ray_reports_is_classified() -> None:
     assert classify_loss(task.as_instanceof_cause()) == "unconfirmed"
 
 
-def tries(guilty: RunConfig, runs: list[RunConfig], kind: str) -> tuple[int, list[str]]:
+def tries(guilty: RunConfig, runs: list[RunConfig], kind: State) -> tuple[int, list[str]]:
     """Plays a launch in which `guilty` always breaks its pack: its tries, and its states."""
     retries, queue, states = Retries(), [tuple(runs)], []
     finished: list[RunConfig] = []
@@ -61,59 +62,22 @@ def tries(guilty: RunConfig, runs: list[RunConfig], kind: str) -> tuple[int, lis
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_a_code_error_is_confirmed_once_alone_and_then_final(size: int) -> None:
     runs = some_runs(size)
-    count, states = tries(runs[0], runs, "unconfirmed")
+    count, states = tries(runs[0], runs, State.UNCONFIRMED)
     assert states[-1] == "failed" and set(states[:-1]) == {"unconfirmed"}
     assert count == {1: 2, 2: 2, 7: 3}[size]
 
 
 def test_want_of_memory_ends_in_a_pack_of_one() -> None:
     runs = some_runs(4)
-    count, states = tries(runs[-1], runs, "out-of-memory")
+    count, states = tries(runs[-1], runs, State.OUT_OF_MEMORY)
     assert count == 3 and set(states) == {"out-of-memory"}
 
 
 def test_a_lost_worker_is_replaced_whole_then_halved_then_given_up() -> None:
     runs = some_runs(4)
-    count, states = tries(runs[0], runs, "infrastructure")
+    count, states = tries(runs[0], runs, State.INFRASTRUCTURE)
     assert count == 6  # whole twice, a half, and three times alone
     assert set(states) == {"infrastructure"}
-
-
-def test_what_a_pack_leaves_is_handed_out_next() -> None:
-    first, second, third = some_runs(3)
-    dispatcher = Dispatcher("x", [make_pack([first, second]), make_pack([third])], {})
-    pack = (dispatcher.next() or {})["pack"]
-    dispatcher.settle(pack, first.key)
-    assert dispatcher.unsettled(pack) == [second]
-    dispatcher.requeue(pack, [(second,)])
-    again = (dispatcher.next() or {})["pack"]
-    assert dispatcher.packs[again].keys == [second.key]
-
-
-def test_nothing_is_over_while_a_pack_may_still_come_back() -> None:
-    dispatcher = Dispatcher("x", [make_pack(some_runs(2))], {})
-    pack = (dispatcher.next() or {})["pack"]
-    assert dispatcher.next() is None and not dispatcher.over
-    dispatcher.close(pack)
-    assert dispatcher.over and dispatcher.idle
-
-
-def test_only_runs_that_need_what_was_given_up_are_dropped() -> None:
-    cells = [c for c in load_grid("ablation").cells(2) if c.lam in (0.6, 1.0)]
-    runs = with_references(run_config(cell, PRESETS["quick"]) for cell in cells)
-    references = [run for run in runs if run.lam == 1]
-    waiting = [run for run in runs if run.lam == 0.6]
-    dispatcher = Dispatcher("x", [make_pack(waiting)], {references[1].key: 0.1})
-    assert dispatcher.next() is None
-    dispatcher.give_up(references[0].key)
-    pack = dispatcher.packs[(dispatcher.next() or {})["pack"]]
-    assert pack.keys == [r.key for r in waiting if reference_of(r) == references[1]]
-
-
-def test_a_halted_dispatcher_hands_out_nothing() -> None:
-    dispatcher = Dispatcher("x", [make_pack(some_runs(1))], {})
-    dispatcher.halt()
-    assert dispatcher.next() is None and dispatcher.over
 
 
 def test_runs_of_unequal_epochs_and_suspects_are_packed_apart() -> None:

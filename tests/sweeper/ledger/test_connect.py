@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from sweeper.errors import SweeperError
-from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger import filesystem, read
+from sweeper.ledger.connect import fold_log, open_reader, open_writer, writer
+from sweeper.ledger.write import Ledger
 
 
 def test_the_writer_is_durable(file: str) -> None:
@@ -105,3 +108,100 @@ def test_a_read_only_database_is_named(file: str) -> None:
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SweeperError, match="its directory is missing"):
         open_writer(str(tmp_path / "none" / "x.db"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [
+        *((kind, True) for kind in ("nfs4", "cifs", "lustre", "fuse.sshfs")),
+        *((kind, False) for kind in ("ext4", "tmpfs", "overlay", "fuseblk")),
+    ],
+)
+def test_sqlite_on_a_network_file_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, network: bool
+) -> None:
+    shared = tmp_path / "our share"
+    shared.mkdir()
+    mounts = tmp_path / "mounts"
+    escaped = str(shared).replace(" ", r"\040")
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/x {escaped} {kind} rw 0 0\n")
+    monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    assert filesystem.network_type(shared / "sub") == (kind if network else None)
+    assert filesystem.network_type(tmp_path) is None
+    if network:
+        with pytest.raises(SweeperError, match=f"network file system .{kind}.*postgresql"):
+            open_writer(str(shared / "x.db"))
+    else:
+        open_writer(str(shared / "x.db")).dispose()
+
+
+def test_the_database_is_one_whole_file_while_a_reader_is_connected(file: str) -> None:
+    with writer(file):
+        pass
+    reader = sqlite3.connect(file)  # a notebook, Datasette, the sqlite3 shell
+    reader.execute("SELECT * FROM results").fetchall()
+    with writer(file) as engine, Ledger.of(engine, "seen"):
+        assert os.path.exists(f"{file}-wal")
+    assert names_in_a_copy(file) == ["seen"]
+    assert reader.execute("SELECT name FROM sweeps").fetchall() == [("seen",)]
+    reader.close()
+
+
+def test_what_a_reader_kept_in_the_log_is_folded_by_the_next_writer(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.ledger.connect.BUSY_SECONDS", 0.1)
+    with writer(file):
+        pass
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM sweeps").fetchall()  # holds the log at this moment
+    with writer(file) as engine, Ledger.of(engine, "later"):
+        pass
+    assert names_in_a_copy(file) == []
+    reader.close()
+    open_writer(file).dispose()
+    assert names_in_a_copy(file) == ["later"]
+
+
+def names_in_a_copy(file: str) -> list[str]:
+    """The sweeps in the database's file alone, without what stands beside it."""
+    copy = Path(f"{file}.copy")
+    copy.write_bytes(Path(file).read_bytes())
+    connection = sqlite3.connect(copy)
+    names = [name for (name,) in connection.execute("SELECT name FROM sweeps")]
+    connection.close()
+    return names
+
+
+def test_a_reader_sees_what_a_driver_has_committed_and_holds_nothing(file: str) -> None:
+    with writer(file) as engine, Ledger.of(engine, "a"):
+        reader = open_reader(file)
+        assert [sweep.name for sweep in read.sweeps(reader)] == ["a"]
+        fold_log(engine)
+        assert os.path.getsize(f"{file}-wal") == 0
+    reader.dispose()
+
+
+@pytest.mark.parametrize("name", ["a?b.db", "a%41.db", "a#b.db", "a b.db", "é&mode=ro.db"])
+def test_any_file_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+    open_writer(str(tmp_path / name)).dispose()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    open_reader(str(tmp_path / name)).dispose()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:SECRET@127.0.0.1:1/x",
+        "mysql://me:SECRET@127.0.0.1:1/x",
+        "nothing://me:SECRET@127.0.0.1:one/x",
+    ],
+)
+def test_a_password_is_never_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.ledger.connect.BUSY_SECONDS", 0.1)
+    for opened in (open_reader, open_writer):
+        with pytest.raises(SweeperError) as error:
+            opened(url)
+        assert "SECRET" not in str(error.value)

@@ -11,6 +11,7 @@ import pytest
 
 from sweeper.data.cache import Latents
 from sweeper.data.clips import Clips
+from sweeper.events import RunResult
 from sweeper.ledger.schema import ACCURACIES, Epoch, Score
 from sweeper.study.config import DataConfig, ModelConfig, ProbeConfig, RunConfig, TrainingConfig
 from sweeper.study.grid import Cell, run_config
@@ -53,24 +54,23 @@ def multiview(principle: str, objective: str, lam: float, study: Preset = STUDY)
 
 def test_scores_are_columns_of_the_ledger_and_fit_for_json(latents: Latents) -> None:
     runs = [multiview("Cosine", "SEP", lam) for lam in (0.0, 0.6)]
-    first, second = json.loads(json.dumps(train(runs, [None, 0.1], latents, "cpu")))
+    results = [dataclasses.asdict(result) for result in train(runs, [None, 0.1], latents, "cpu")]
+    first, second = (RunResult(**fields) for fields in json.loads(json.dumps(results)))
     columns = set(Score.__table__.columns.keys()) - {"run_id", "attempt_id"}
-    assert set(first["scores"]) == set(second["scores"]) == columns
-    assert len(first["epochs"]) == 2 and set(first["epochs"][0]) <= set(
-        Epoch.__table__.columns.keys()
-    )
-    assert first["scores"]["mse"] is None and first["scores"]["gamma"] is None
-    assert second["scores"]["mse"] > 0 and second["scores"]["gamma"] > 0
-    assert second["scores"]["test_size"] == second["scores"]["valid_size"] == 40
+    assert set(first.scores) == set(second.scores) == columns
+    assert len(first.epochs) == 2 and set(first.epochs[0]) <= set(Epoch.__table__.columns.keys())
+    assert first.scores["mse"] is None and first.scores["gamma"] is None
+    assert second.scores["mse"] > 0 and second.scores["gamma"] > 0
+    assert second.scores["test_size"] == second.scores["valid_size"] == 40
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cl-pitch", "cl-instrument"])
 def test_baselines_have_overall_accuracies_only(latents: Latents, kind: str) -> None:
     (result,) = train([run_config(Cell(kind, 0), STUDY)], [None], latents, "cpu")
-    assert result["state"] == "finished"
-    given = {name for name in ACCURACIES if result["scores"].get(name) is not None}
+    assert result.state == "finished"
+    given = {name for name in ACCURACIES if result.scores.get(name) is not None}
     assert given == {"pitch_overall", "instrument_overall"}
-    assert result["scores"]["mse"] is None
+    assert result.scores["mse"] is None
 
 
 def test_a_run_scores_the_same_alone_and_in_a_pack(latents: Latents) -> None:
@@ -82,7 +82,7 @@ def test_a_run_scores_the_same_alone_and_in_a_pack(latents: Latents) -> None:
     packed = train(runs[::-1], [0.1] * 3, latents, "cpu")[::-1]
     for run, result in zip(runs, packed, strict=True):
         (alone,) = train([run], [0.1], latents, "cpu")
-        assert alone["scores"] == pytest.approx(result["scores"], rel=1e-4, abs=1e-6)
+        assert alone.scores == pytest.approx(result.scores, rel=1e-4, abs=1e-6)
 
 
 def test_a_diverged_run_says_where_and_leaves_its_neighbour_alone(latents: Latents) -> None:
@@ -91,16 +91,16 @@ def test_a_diverged_run_says_where_and_leaves_its_neighbour_alone(latents: Laten
     )
     bad, good = multiview("VICReg", "SEP", 0.2, study), multiview("Cosine", "SEP", 0.6, study)
     diverged, finished = train([bad, good], [None, None], latents, "cpu")
-    assert diverged["state"] == "diverged" and "scores" not in diverged
-    assert diverged["cause"].startswith("VICReg SEP λ=0.2 left the finite range in epoch 1")
-    assert finished["state"] == "finished"
-    assert train([good], [None], latents, "cpu")[0]["scores"] == finished["scores"]
+    assert diverged.state == "diverged" and diverged.scores is None
+    assert diverged.cause.startswith("VICReg SEP λ=0.2 left the finite range in epoch 1")
+    assert finished.state == "finished"
+    assert train([good], [None], latents, "cpu")[0].scores == finished.scores
 
 
 def test_pooling_by_the_mean_is_another_result(latents: Latents) -> None:
     mean = dataclasses.replace(STUDY, model=ModelConfig(pool="mean"))
     flat, pooled = (
-        train([multiview("Cosine", "SEP", 0.6, study)], [0.1], latents, "cpu")[0]["scores"]
+        train([multiview("Cosine", "SEP", 0.6, study)], [0.1], latents, "cpu")[0].scores
         for study in (STUDY, mean)
     )
     assert flat["gamma"] != pooled["gamma"]
@@ -112,7 +112,6 @@ def test_progress_is_told_after_every_epoch(
     monkeypatch.setattr(
         "sweeper.worker.train.PROGRESS_SECONDS", -1.0
     )  # else at most every so often
-    told: list[dict[str, object]] = []
-    train([multiview("Cosine", "SIM", 0.6)], [0.1], latents, "cpu", told.append)
-    assert [(m["stage"], m["done"]) for m in told] == [("epoch", 1), ("epoch", 2), ("probes", 0)]
-    assert [m["share"] for m in told] == [0.4, 0.8, 0.8]
+    reports: list[tuple[object, ...]] = []
+    train([multiview("Cosine", "SIM", 0.6)], [0.1], latents, "cpu", lambda *r: reports.append(r))
+    assert reports == [("epoch", 1, 2, 0.4), ("epoch", 2, 2, 0.8), ("probes", 0, 1, 0.8)]

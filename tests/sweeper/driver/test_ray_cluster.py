@@ -10,7 +10,7 @@ import torch
 
 from models.multiview import Shape
 from models.pack.memory import bytes_per_run
-from sweeper.driver.capacity import largest_pack
+from sweeper.driver.ray_cluster import largest_pack
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
 from sweeper.study.plan import LARGEST_CPU_PACK
@@ -38,13 +38,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cpu_bears_what_its_cache_holds() -> None:
-    assert largest_pack("cpu", runs(), 0.5) == LARGEST_CPU_PACK
+    assert largest_pack("cpu", runs()) == LARGEST_CPU_PACK
 
 
 def test_without_a_gpu_of_its_own_the_driver_is_as_careful_as_on_a_cpu() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert largest_pack("cuda", runs(), 0.5) == LARGEST_CPU_PACK
+    assert largest_pack("cuda", runs()) == LARGEST_CPU_PACK
 
 
 @pytest.mark.usefixtures("gpu")
@@ -55,10 +55,10 @@ def test_a_gpu_bears_what_its_memory_holds_beside_the_data() -> None:
         for shape in (Shape(2, 768, 768, 384), Shape(1, 768, 768, 768))
     )
     room = 8 * GIBIBYTE - 15_000_000
-    assert largest_pack("cuda", runs(), 0.5) == int(0.8 * room / one)
+    assert largest_pack("cuda", runs()) == int(0.8 * room / one)
 
 
 @pytest.mark.usefixtures("gpu")
 def test_a_plan_that_trains_nothing_has_no_say() -> None:
     probed = [run.resolved() for run in runs() if run.kind == "encoder"]
-    assert largest_pack("cuda", probed, 0.5) == LARGEST_CPU_PACK
+    assert largest_pack("cuda", probed) == LARGEST_CPU_PACK

@@ -1,0 +1,178 @@
+"""What happens in a sweep, told by workers and by Ray to the driver: one dataclass an event.
+
+Every event of a worker names its pack. A `durable` event changes the database, and so must
+survive whatever the database does; the others are for who is watching.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sweeper.states import State
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a worker returns for one run; plain numbers, fit for JSON."""
+
+    key: str
+    state: State  # finished or diverged
+    # Columns of `scores`; None unless finished.
+    scores: Mapping[str, float | int | None] | None = None
+    epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
+    cause: str | None = None
+    traceback: str | None = None
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> RunResult:
+        """Raises TypeError or ValueError for what is no result."""
+        return cls(**{**fields, "state": State(fields["state"])})
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where and with what an attempt ran."""
+
+    host: str | None = None
+    device: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The driver knows what this launch is to train."""
+
+    packs: int
+    runs: int
+    durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A pack is in a worker's hands."""
+
+    pack: str
+    runs: Sequence[str]  # keys
+    provenance: Provenance
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A worker has begun with a pack."""
+
+    pack: str
+    host: str
+    device: str
+    epochs: Mapping[str, int]  # run key → epochs behind its checkpoint
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a worker is with its pack."""
+
+    pack: str
+    stage: str  # epoch or probes
+    done: int
+    total: int
+    share: float  # of the pack's work, 0 to 1
+    durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs of a pack are trained and probed."""
+
+    pack: str
+    results: Sequence[RunResult]
+    seconds: float  # a run
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something for the sweep's history: a bad checkpoint, a full disk."""
+
+    pack: str
+    kind: str
+    detail: str
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A worker has caught an exception: what its pack has no result for must be tried again."""
+
+    pack: str
+    kind: State  # the failure class
+    cause: str  # one line
+    traceback: str | None = None
+    durable: ClassVar[bool] = False  # `Closed` is what is stored of it
+
+
+@dataclass(frozen=True)
+class Lost(Broke):
+    """A pack's worker or node is gone: the same, but no worker has told it."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A pack's worker has returned."""
+
+    pack: str
+    durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What the driver makes of a pack that broke off: how the attempts without a result end."""
+
+    pack: str | None  # None: all that the sweep has running
+    state: State
+    cause: str
+    traceback: str | None = None
+    runs: Sequence[str] = ()  # their keys
+    again: bool = False  # whether they are tried again in this launch
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A signal has stopped the sweep."""
+
+    signum: int
+    durable: ClassVar[bool] = False
+
+
+FromWorker = Placed | Progress | Results | Noted | Broke
+Event = Planned | Started | FromWorker | Lost | Ended | Closed | Interrupted
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind for kind in (Started, Placed, Results, Noted, Closed)
+}
+
+
+def to_json(event: Event) -> str:
+    """A durable event as one line."""
+    fields = {"event": type(event).__name__.lower(), **dataclasses.asdict(event)}
+    return json.dumps(fields, sort_keys=True)
+
+
+def from_json(line: str) -> Event:
+    """The event of such a line. Raises ValueError, KeyError or TypeError for any other."""
+    fields = json.loads(line)
+    kind = _KINDS[fields.pop("event")]
+    if kind is Started:
+        fields["provenance"] = Provenance(**fields["provenance"])
+    if kind is Results:
+        fields["results"] = tuple(map(RunResult.from_dict, fields["results"]))
+    if kind is Closed:
+        fields["state"] = State(fields["state"])
+    return kind(**fields)

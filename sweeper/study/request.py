@@ -1,0 +1,39 @@
+"""What a user asks `launch` for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sweeper.errors import SweeperError
+from sweeper.study.presets import preset
+
+
+@dataclass(frozen=True)
+class Request:
+    """A launch's options that a resume needs again; stored with the sweep.
+
+    Raises SweeperError when no seed is asked for.
+    """
+
+    grid: str
+    preset: str = "paper"
+    seeds: int = 1
+    dataset: str = "notes"
+    encoder: str = "logmel"
+    source: str | None = None  # a SoundFont for `notes`, else the directory of the dataset
+    device: str = "auto"
+    pack: int | None = None
+    storage: str | None = None
+    encoders: dict[str, str] = field(default_factory=dict)  # see data.latents.Source
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise SweeperError(f"--seeds {self.seeds}: at least 1 is needed")
+
+    @property
+    def default_name(self) -> str:
+        """Grid and preset, and the data where they are not the default."""
+        default = ("notes", preset(self.preset).data.encoder)
+        data = (self.dataset, self.encoder.partition(":")[0])
+        return "-".join([Path(self.grid).stem, self.preset, *(() if data == default else data)])

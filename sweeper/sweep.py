@@ -1,0 +1,168 @@
+"""One sweep, held by this driver: its cells registered, what is missing of it trained.
+
+Nothing is printed here: a `Watcher` is told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+
+from sweeper.data.latents import Source, data_config, latents_of
+from sweeper.driver.outbox import drain_spools
+from sweeper.events import Event
+from sweeper.ledger import read
+from sweeper.ledger.connect import ledger_id
+from sweeper.ledger.write import Ledger
+from sweeper.signals import StoppedError, stoppable
+from sweeper.states import DONE, State
+from sweeper.storage.checkpoints import Checkpoints
+from sweeper.storage.files import Storage, ledger_root
+from sweeper.storage.results import Manifest, find_result, leave_manifest
+from sweeper.study.config import DataConfig, RunConfig
+from sweeper.study.grid import Cell, load_grid, override, run_config
+from sweeper.study.plan import Plan, reference_of
+from sweeper.study.presets import preset
+from sweeper.study.request import Request
+
+if TYPE_CHECKING:
+    from sweeper.driver.execute import Executor
+
+Cells = Sequence[tuple[Cell, RunConfig]]
+DataProgress = Callable[[int, int, str], None]  # clips done, clips in all, what is being done
+
+
+class Watcher(Protocol):
+    """Who watches a sweep: see console.live."""
+
+    def data(self) -> AbstractContextManager[DataProgress]:
+        """Told of one making of latents."""
+
+    def sweep(
+        self, cells: pd.DataFrame, missing: Sequence[RunConfig]
+    ) -> AbstractContextManager[Callable[[Event], None]]:
+        """Told of every event of a sweep, whose cells are rows of the `results` view."""
+
+    def notify(self, line: str) -> None:
+        """Told a line for the user."""
+
+
+def expand(request: Request) -> Cells:
+    """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
+    grid = load_grid(request.grid)
+    config_of = study_of(request)
+    return [(cell, config_of(cell)) for cell in grid.cells(request.seeds)]
+
+
+def study_of(request: Request) -> Callable[[Cell], RunConfig]:
+    """What the request trains for a cell: its preset, its grid's overrides, its data."""
+    study = override(preset(request.preset), load_grid(request.grid).overrides)
+    data = data_config(study.data, request.dataset, source_of(request))
+    return partial(run_config, preset=dataclasses.replace(study, data=data))
+
+
+def source_of(request: Request) -> Source:
+    """Where this machine finds what the request trains on."""
+    return Source(request.encoder, request.source, request.encoders)
+
+
+def register(ledger: Ledger, request: Request, cells: Cells) -> None:
+    """Puts the cells into the sweep that this driver holds, and what a recovery needs beside.
+
+    Raises SweeperError when the sweep already has a cell of that label with other settings.
+    """
+    options = dataclasses.asdict(request)
+    ledger.register(options, cells, _references(run for _, run in cells))
+    name = read.sweep_of(ledger.engine, ledger.sweep_id).name
+    every_cell = read.cells_of(ledger.engine, ledger.sweep_id)
+    references = _references(run for _, run in every_cell)
+    storage = storage_of(ledger, request.storage)
+    leave_manifest(storage, Manifest(name, options, every_cell, references))
+
+
+def _references(runs: Iterable[RunConfig]) -> list[RunConfig]:
+    references = (reference_of(run) for run in runs)
+    return list({run.key: run for run in references if run is not None}.values())
+
+
+def storage_of(ledger: Ledger, storage: str | None) -> Storage:
+    """The storage of a ledger's checkpoints and results."""
+    return Storage(ledger_root(storage, ledger_id(ledger.engine)))
+
+
+def plan_of(ledger: Ledger) -> Plan:
+    """The sweep's runs with their references, and what the ledger says of each."""
+    return read.plan_of(ledger.engine, read.runs_of(ledger.engine, ledger.sweep_id))
+
+
+def train_missing(
+    ledger: Ledger,
+    executor: Callable[[], Executor],
+    watcher: Watcher,
+    retry_failed: bool = False,
+) -> tuple[int, int | None]:
+    """Trains what is missing of the sweep that this driver holds.
+
+    The executor is made only when there is something to train. Returns how many runs were
+    missing, and the signal that stopped their training, if one did.
+    """
+    sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
+    request = Request(**sweep.options)
+    storage = storage_of(ledger, request.storage)
+    reconcile(ledger, storage)
+    plan = plan_of(ledger)
+    missing = plan.missing(retry_failed)
+    if not missing:
+        return 0, None
+    source = source_of(request)
+    try:
+        with stoppable():
+            prepare_all((run.data for run in missing), source, watcher)
+    except StoppedError as stopped:
+        return len(missing), stopped.signum
+    from sweeper.driver.execute import Training, execute  # late: it brings torch
+
+    training = Training(executor(), storage, source, request.device, request.pack, retry_failed)
+    cells = read.results(ledger.engine, sweep.name)
+    with watcher.sweep(cells, missing) as observe:
+        interrupt = execute(plan, ledger, training, observe, watcher.notify)
+    return len(missing), interrupt.signum
+
+
+def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher) -> None:
+    """Renders or reads the audio and caches the latents of every data config."""
+    for data in dict.fromkeys(configs):
+        with watcher.data() as progress:
+            latents_of(data, source, progress=progress)
+
+
+def reconcile(ledger: Ledger, storage: Storage) -> None:
+    """Stores what earlier drivers of the sweep could not, and closes the attempts they left."""
+    url = ledger.engine.url.render_as_string(hide_password=True)
+    launched = datetime.now(UTC).isoformat()
+    storage.write_json("ledger.json", {"database": url, "launched": launched})
+    drain_spools(ledger)
+    import_orphans(ledger, storage)
+    ledger.close_attempts(State.INTERRUPTED, "its driver is gone")
+    done = (key for key, state in plan_of(ledger).states.items() if state in DONE)
+    Checkpoints(storage, ledger_id(ledger.engine)).remove_all(done)
+
+
+def import_orphans(ledger: Ledger, storage: Storage) -> int:
+    """Stores results of this sweep's packs that their driver did not live to store.
+
+    A result counts only when it comes from a pack that this database has opened an attempt for.
+    """
+    imported = 0
+    for key, packs in read.orphans(ledger.engine, ledger.sweep_id).items():
+        orphan = find_result(storage, key)
+        if orphan is not None and orphan[0] in packs:
+            ledger.record(orphan[0], [orphan[1]], None)
+            imported += 1
+    return imported

@@ -1,0 +1,165 @@
+"""What the database cannot take yet waits, in order, and is stored once it can."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from sweeper.driver import outbox
+from sweeper.driver.outbox import Outbox, append_to_spool, drain_spools, read_spool
+from sweeper.events import Closed, Noted, Results, RunResult
+from sweeper.ledger import read
+from sweeper.ledger.write import Ledger
+from sweeper.states import State
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+from tests.sweeper.conftest import scored
+
+
+def note(number: int) -> Noted:
+    return Noted("p", "number", str(number))
+
+
+def numbers(path: Path) -> list[int]:
+    return [int(event.detail) for event in read_spool(path) if isinstance(event, Noted)]
+
+
+def test_a_spool_gives_back_its_events_in_order(tmp_path: Path) -> None:
+    for number in range(3):
+        append_to_spool(tmp_path / "spool", note(number))
+    assert numbers(tmp_path / "spool") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_line_hides_no_other(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "spool"
+    append_to_spool(path, note(0))
+    append_to_spool(path, note(1))
+    path.write_bytes(path.read_bytes()[:-cut])
+    survivors = [0] if cut > 1 else [0, 1]
+    assert numbers(path) == survivors
+    append_to_spool(path, note(2))
+    assert numbers(path) == [*survivors, 2]
+
+
+def test_an_altered_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    append_to_spool(path, note(4))
+    append_to_spool(path, note(5))
+    path.write_bytes(path.read_bytes().replace(b"4", b"7", 1))
+    assert len(numbers(path)) == 1
+
+
+def test_a_line_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    path = tmp_path / "spool"
+    monkeypatch.setattr("os.fsync", lambda _: synced.append(path.read_bytes()))
+    append_to_spool(path, note(0))
+    assert synced[0] == path.read_bytes() and len(synced) == 2  # the file, then its directory
+
+
+class Database:
+    """In the place of `store`: a database that can be locked, and what it was given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.locked = False
+        self.asked = 0
+        self.stored: list[object] = []
+        monkeypatch.setattr(outbox, "store", self)
+
+    def __call__(self, _ledger: Ledger, event: object) -> None:
+        self.asked += 1
+        if self.locked:
+            raise OperationalError("", None, sqlite3.OperationalError("database is locked"))
+        self.stored.append(event)
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    return Database(monkeypatch)
+
+
+def test_what_a_locked_database_refuses_is_stored_in_order_later(
+    ledger: Ledger, database: Database
+) -> None:
+    lines: list[str] = []
+    box = Outbox(ledger, lines.append)
+    box.deliver(note(0))
+    database.locked = True
+    for number in (1, 2):
+        box.deliver(note(number))
+    assert box.waiting == 2 and numbers(box.path) == [1, 2]
+    assert "database is locked" in lines[0] and str(box.path) in lines[0]
+    database.locked = False
+    box.deliver(note(3))
+    assert database.stored == [note(number) for number in range(4)]
+    assert box.waiting == 0 and not box.path.exists()
+    assert lines[1:] == ["the database can be written again; what waited is stored"]
+
+
+def test_a_locked_database_is_not_asked_for_every_event(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 60.0)
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    for number in range(20):
+        box.deliver(note(number))
+    assert database.asked == 1 and box.waiting == 20
+
+
+def test_events_wait_in_memory_when_no_file_has_room(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_path: Path, _event: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(outbox, "append_to_spool", no_room)
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    box.deliver(note(0))
+    box.deliver(note(1))
+    database.locked = False
+    assert box.waiting == 2 and box.drain()
+    assert database.stored == [note(0), note(1)]
+
+
+def test_an_event_that_no_later_try_can_mend_is_raised(ledger: Ledger) -> None:
+    box = Outbox(ledger, lambda line: None)
+    with pytest.raises(KeyError):
+        box.deliver(Results("p", [RunResult("no such run", State.FINISHED)], 1.0))
+    assert box.waiting == 0
+
+
+def test_a_spooled_event_that_no_longer_fits_is_noted_and_stops_nobody(
+    ledger: Ledger, engine: Engine, smoke: list[tuple[Cell, RunConfig]]
+) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    path = Outbox(ledger, lambda line: None).path
+    odd = RunResult(key, State.FINISHED, {"no_such_column": 1.0})
+    for result in (odd, scored(key)):
+        append_to_spool(path, Results("p", [result], 1.0))
+    assert drain_spools(ledger) == 1
+    assert read.states(engine, [key]) == {key: "finished"}
+    assert not path.exists()
+    with engine.connect() as connection:
+        kinds = connection.scalars(text("SELECT kind FROM events")).all()
+    assert kinds == ["spool-refused"]
+
+
+def test_a_line_that_is_no_event_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    body = json.dumps({"event": "closed"})
+    digest = outbox._digest(body)
+    path.write_text(json.dumps({"sha256": digest, "event": body}) + "\n[1]\n")
+    append_to_spool(path, Closed(None, State.INTERRUPTED, "x"))
+    assert read_spool(path) == [Closed(None, State.INTERRUPTED, "x", runs=[])]

@@ -41,7 +41,8 @@ def _newest(db: str, storage: str | None) -> Storage:
         Storage(f"{base.rstrip('/')}/{LEDGERS}/{name}") for name in Storage(base).names(LEDGERS)
     ]
     tagged = [(root.read_json("ledger.json") or {}, root) for root in roots]
-    of_database = [(tag, root) for tag, root in tagged if tag.get("database") == database_url(db)]
+    url = database_url(db).render_as_string(hide_password=True)  # as the driver wrote it
+    of_database = [(tag, root) for tag, root in tagged if tag.get("database") == url]
     # A database may have been elsewhere before: a storage that the user names is meant.
     candidates = of_database or (tagged if storage else [])
     if not candidates:

@@ -21,7 +21,7 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.write import Ledger
 from sweeper.signals import Interrupt, catch, interruptible
-from sweeper.storage.checkpoints import Checkpoints
+from sweeper.storage.checkpoints import FENCED, SAVE_AND_STOP, Checkpoints
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig
 from sweeper.study.plan import Plan, make_packs
@@ -146,7 +146,7 @@ class Stop:
             self._asked = time.monotonic()
             self._pack_queue.halt()
             with contextlib.suppress(OSError):  # without it, packs are at their last checkpoints
-                self._storage.write(self.flag, b"")
+                self._storage.write(self.flag, FENCED if self._lost.is_set() else SAVE_AND_STOP)
         return self._pack_queue.idle or time.monotonic() - self._asked > GRACE_SECONDS
 
     def __enter__(self) -> Stop:

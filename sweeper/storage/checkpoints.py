@@ -22,6 +22,10 @@ FOLDER = "checkpoints"
 _MAGIC = "sweeper-checkpoint 1"
 _HEADER_BYTES = 128
 
+# What the file by which a driver asks its packs to stop holds.
+SAVE_AND_STOP = b"save"
+FENCED = b"fenced"  # another driver has their runs: whatever they saved would be in its way
+
 
 class BadCheckpointError(ValueError):
     """A file from which no run may go on."""
@@ -100,7 +104,7 @@ class Saver:
         self,
         checkpoints: Checkpoints,
         seconds: float,
-        stop_asked: Callable[[], bool],
+        stop_asked: Callable[[], bytes | None],
         tell: Callable[[str, str], None],
     ) -> None:
         self._checkpoints = checkpoints
@@ -116,11 +120,12 @@ class Saver:
 
     def after_epoch(self, states: Callable[[], Iterable[RunState]]) -> bool:
         """Saves when it is time; whether the training is to stop now."""
-        stop = self._stop_asked()
-        if stop or time.monotonic() - self._last >= self._seconds:
+        asked = self._stop_asked()
+        due = time.monotonic() - self._last >= self._seconds
+        if asked == SAVE_AND_STOP or (asked is None and due):
             self._save(states())
             self._last = time.monotonic()
-        return stop
+        return asked is not None
 
     def _save(self, states: Iterable[RunState]) -> None:
         try:

@@ -76,10 +76,6 @@ class Storage:
     def write_json(self, name: str, document: Any) -> None:
         self.write(name, json.dumps(document, sort_keys=True).encode())
 
-    def has(self, name: str) -> bool:
-        info = self._fs.get_file_info(str(self._base / name))
-        return bool(info.type != fs.FileType.NotFound)
-
     def delete(self, name: str) -> None:
         """Removes a file and what is left of its writing, if there is any."""
         for path in (str(self._base / name), f"{self._base / name}.partial"):

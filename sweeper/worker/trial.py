@@ -36,7 +36,7 @@ class TrialOptions:
     storage: str  # root of the ledger's storage
     ledger: str  # its identity, which checkpoints carry
     checkpoint_seconds: float
-    stop: str  # a file of the storage: packs stop once it is there
+    stop: str  # a file of the storage: packs stop once it is there (see storage.checkpoints)
     source: Source
 
 
@@ -62,7 +62,7 @@ def _run_trial(
     saver = Saver(
         Checkpoints(storage, options.ledger),
         options.checkpoint_seconds,
-        lambda: storage.has(options.stop),
+        lambda: storage.read(options.stop),
         lambda kind, detail: send(Noted(pack, kind, detail)),
     )
     states = saver.load(run.key for run in assignment.runs)

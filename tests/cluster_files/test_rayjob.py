@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweeper.driver.execute import GPU_SHARE
+from sweeper.driver.ray_cluster import GPU_SHARE
 from tests.cluster_files.files import document
 
 # ray-project/kuberay, ray-operator/apis/ray/v1/rayjob_types.go and raycluster_types.go, as in the

@@ -22,14 +22,12 @@ def test_what_was_written_is_read_and_listed(storage: Storage) -> None:
     assert storage.read("folder/name") == b"another"
     assert storage.read("folder/name", 3) == b"ano"
     assert storage.names("folder") == ["name"]
-    assert storage.has("folder/name")
 
 
 def test_what_is_not_there_is_none(storage: Storage) -> None:
-    assert storage.read("folder/name") is None
     assert storage.names("folder") == []
     storage.delete("folder/name")
-    assert not storage.has("folder/name")
+    assert storage.read("folder/name") is None
 
 
 def test_deleting_takes_what_a_crash_left_of_a_writing(storage: Storage, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -41,7 +42,7 @@ class Interrupt:
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if self.signum is not None:
-            os._exit(128 + signum)  # a second signal stops at once
+            leave_at_once(signum)
         self.signum = signum
         self._event.set()
 
@@ -69,10 +70,26 @@ class StoppedError(Exception):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed."""
+    """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed.
+
+    Whoever sends a second signal will not wait for workers to put down what they hold.
+    """
+    stopped = False
 
     def stop(signum: int, _frame: object) -> None:
+        nonlocal stopped
+        if stopped:
+            leave_at_once(signum)
+        stopped = True
         raise StoppedError(signum)
 
     with caught(stop):
         yield
+
+
+def leave_at_once(signum: int) -> NoReturn:
+    """Ends this process with nothing tidied but the terminal: what is missing can be resumed."""
+    if sys.stdout.isatty():
+        os.write(1, b"\x1b[?25h\n")  # a live view has hidden the cursor
+    os.write(2, b"stopped at once; go on with: sweeper resume\n")
+    os._exit(128 + signum)

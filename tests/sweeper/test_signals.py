@@ -1,0 +1,56 @@
+"""One signal stops in order, a second one at once, whatever lies between them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STOPPABLE = """
+import time
+from sweeper.signals import StoppedError, stoppable
+try:
+    with stoppable():
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            print("tidying", flush=True)
+            time.sleep({tidying})
+except StoppedError as stopped:
+    print("in order", flush=True)
+    raise SystemExit(128 + stopped.signum)
+"""
+
+
+def stopped_by(code: str, *signals: int, gap: float = 0.0) -> tuple[int, str, str]:
+    """Exit code, output and errors of a process that got these signals."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for number, signum in enumerate(signals):
+        if number:
+            assert process.stdout.readline() == "tidying\n"
+            time.sleep(gap)
+        os.kill(process.pid, signum)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_an_error_that_can_be_caught(signum: int) -> None:
+    code, out, _ = stopped_by(STOPPABLE.format(tidying=0), signum)
+    assert code == 128 + signum and out.endswith("in order\n")
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1, 0.4])
+def test_a_second_signal_ends_what_would_be_tidied(gap: float) -> None:
+    code, out, err = stopped_by(STOPPABLE.format(tidying=60), signal.SIGINT, signal.SIGINT, gap=gap)
+    assert code == 130 and "in order" not in out
+    assert err == "stopped at once; go on with: sweeper resume\n"

@@ -1,0 +1,123 @@
+"""A sweep held by this driver, trained in this process: what is registered, left, imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.driver.inline import Inline
+from sweeper.events import Event, Results, RunResult
+from sweeper.ledger import read
+from sweeper.ledger.connect import writer
+from sweeper.ledger.write import Ledger
+from sweeper.states import State
+from sweeper.storage.results import Manifest, leave_result, manifests
+from sweeper.study.request import Request
+from sweeper.sweep import (
+    expand,
+    import_orphans,
+    plan_of,
+    register,
+    storage_of,
+    train_missing,
+)
+from tests.faults import toy
+
+GRID = toy.GRID.replace("{epochs}", "1")
+
+
+class Silence:
+    """A watcher that only remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.lines: list[str] = []
+
+    @contextmanager
+    def data(self) -> Iterator[Callable[[int, int, str], None]]:
+        yield lambda done, total, what: None
+
+    @contextmanager
+    def sweep(self, cells: Any, missing: Any) -> Iterator[Callable[[Event], None]]:
+        yield self.events.append
+
+    def notify(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """A toy grid whose latents are in the cache."""
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    toy.make_latents()
+    return wider(tmp_path, "[0.0, 1.0]", "narrow")
+
+
+def wider(directory: Path, lambdas: str, name: str) -> Request:
+    file = directory / f"{name}.toml"
+    file.write_text(GRID.replace("[0.0, 0.6, 1.0]", lambdas))
+    return Request(str(file), "smoke", device="cpu", storage=str(directory / "storage"))
+
+
+@pytest.fixture
+def held(db: str, request_: Request) -> Iterator[Ledger]:
+    with writer(db) as engine, Ledger.of(engine, "toy") as ledger:
+        register(ledger, request_, expand(request_))
+        yield ledger
+
+
+def manifest_of(ledger: Ledger, request: Request) -> Manifest:
+    (manifest,) = manifests(storage_of(ledger, request.storage))
+    return manifest
+
+
+def test_a_manifest_holds_all_that_the_sweep_holds(
+    held: Ledger, request_: Request, tmp_path: Path
+) -> None:
+    """Each launch adds to it, as a search does, which registers in the same way."""
+    first = {cell.label for cell, _ in manifest_of(held, request_).cells}
+    other = wider(tmp_path, "[0.6]", "other")
+    register(held, other, expand(other))
+    manifest = manifest_of(held, request_)
+    labels = {cell.label for cell, _ in manifest.cells}
+    assert labels == first | {"Cosine SEP λ=0.6 seed 0", "Cosine SIM λ=0.6 seed 0"}
+    assert labels == set(read.results(held.engine, "toy")["label"])
+    assert [run.lam for run in manifest.extra_runs] == [1.0]
+
+
+def test_training_prints_nothing_and_finishes_what_is_missing(
+    held: Ledger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watcher = Silence()
+    assert train_missing(held, Inline, watcher) == (4, None)
+    assert set(plan_of(held).states.values()) == {State.FINISHED}
+    assert sum(len(e.results) for e in watcher.events if isinstance(e, Results)) == 4
+    assert watcher.lines == [] and capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_made_for_a_sweep_that_is_done(held: Ledger) -> None:
+    train_missing(held, Inline, Silence())
+
+    def no_executor() -> Inline:
+        raise AssertionError("there is nothing to train")
+
+    assert train_missing(held, no_executor, Silence()) == (0, None)
+
+
+def test_a_result_is_imported_only_from_a_pack_that_the_sweep_has_opened(
+    held: Ledger, request_: Request
+) -> None:
+    from sweeper.events import Provenance
+    from tests.sweeper.conftest import scored
+
+    storage = storage_of(held, request_.storage)
+    ours, others = plan_of(held).keys[:2]
+    held.start_attempts("ours", [ours, others], Provenance())
+    leave_result(storage, "ours", scored(ours))
+    leave_result(storage, "of another driver", RunResult(others, State.DIVERGED, epochs=[]))
+    assert import_orphans(held, storage) == 1
+    assert plan_of(held).states == {ours: State.FINISHED, others: State.RUNNING}

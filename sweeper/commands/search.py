@@ -7,7 +7,9 @@ nothing. The study is made anew from the ledger each time: interrupted searches 
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import random
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
-from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+from sweeper.study.grid import Cell, Grid, load_grid
 from sweeper.study.request import Request
 from sweeper.sweep import register, study_of
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 STEP = 0.05  # of λ: finer differences drown in the noise of one seed
 ROUND = 8  # proposals trained together before Optuna sees what they scored
 SEED = 0
+ASKS = 20  # of Optuna, for each cell that a round is to have
 
 # Both are maximised, on validation accuracies: the test clips choose nothing.
 GOALS = ("the smaller margin", "mean overall accuracy")
@@ -48,21 +51,61 @@ def search(
     open_reader(db).dispose()
     with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
-        request, code = Request(**sweep.options), 0
+        request, code, added = Request(**sweep.options), 0, 0
         config_of = study_of(request)
-        for start in range(0, trials, ROUND):
+        while added < trials and code in (0, 2):
             rows = read.results(engine, sweep.name)
-            cells = propose(rows, request, min(ROUND, trials - start), start)
+            cells = propose(rows, request, min(ROUND, trials - added), added)
+            if not cells:
+                break
+            added += len(cells)
             register(ledger, request, [(cell, config_of(cell)) for cell in cells])
             code = train(ledger, db, executor, False, console)
-            if code not in (0, 2):
-                break
-        console.print(_front(read.results(engine, sweep.name)))
+        rows = read.results(engine, sweep.name)
+    if added < trials and code in (0, 2):
+        console.print(f"{added} cells were left to ask: the sweep holds every point of the space")
+    console.print(_front(rows))
     return code
 
 
 def propose(rows: pd.DataFrame, request: Request, count: int, round_seed: int) -> list[Cell]:
-    """The next cells, given the sweep's rows: a function of those, so a search is repeatable."""
+    """At most `count` cells that the sweep's `rows` lack, fewer only when the space has no more.
+
+    A function of the rows, so that a search is repeatable.
+    """
+    study, space = _study(rows, request, round_seed)
+    held = set(rows["label"])
+    free = {cell.label: cell for cell in _points(request) if cell.label not in held}
+    proposed: dict[str, Cell] = {}
+    for _ in range(ASKS * count):  # Optuna asks for what it knows already, more often than not
+        if len(proposed) == min(count, len(free)):
+            break
+        point = study.ask(space).params
+        cell = Cell("multiview", 0, point["principle"], point["objective"], round(point["lam"], 2))
+        if cell.label in free:
+            proposed[cell.label] = cell
+    rest = [cell for label, cell in free.items() if label not in proposed]
+    random.Random(SEED + round_seed).shuffle(rest)
+    return [*proposed.values(), *rest[: min(count, len(free)) - len(proposed)]]
+
+
+def _points(request: Request) -> list[Cell]:
+    """Every point of the space."""
+    grid = _space_of(request)
+    lambdas = tuple(round(STEP * number, 2) for number in range(round(1 / STEP)))
+    return dataclasses.replace(grid, lambdas=lambdas, baselines=()).cells(1)
+
+
+def _space_of(request: Request) -> Grid:
+    """The request's grid, with all principles where it has none."""
+    grid = load_grid(request.grid)
+    return dataclasses.replace(grid, principles=grid.principles or load_grid("full").principles)
+
+
+def _study(
+    rows: pd.DataFrame, request: Request, round_seed: int
+) -> tuple[optuna.Study, dict[str, optuna.distributions.BaseDistribution]]:
+    """An Optuna study that has seen the finished rows, and the space that it may ask in."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -75,18 +118,17 @@ def propose(rows: pd.DataFrame, request: Request, count: int, round_seed: int) -
     study = optuna.create_study(directions=["maximize"] * len(GOALS), sampler=sampler)
     for _, row in finished(rows).iterrows():
         study.add_trial(_trial(row, space))
-    asked = (study.ask(space).params for _ in range(count))
-    return [Cell("multiview", 0, p["principle"], p["objective"], round(p["lam"], 2)) for p in asked]
+    return study, space
 
 
 def distributions(request: Request) -> dict[str, optuna.distributions.BaseDistribution]:
     """The space: the grid's principles and objectives, every λ between 0 and 1."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    grid = load_grid(request.grid)
+    grid = _space_of(request)
     return {
-        "principle": CategoricalDistribution(grid.principles or load_grid("full").principles),
-        "objective": CategoricalDistribution(grid.objectives or OBJECTIVES),
+        "principle": CategoricalDistribution(grid.principles),
+        "objective": CategoricalDistribution(grid.objectives),
         "lam": FloatDistribution(0.0, 1.0 - STEP, step=STEP),
     }
 

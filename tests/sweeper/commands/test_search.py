@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,10 @@ import pytest
 from sweeper.commands.search import GOALS, finished, propose
 from sweeper.study.grid import OBJECTIVES, Cell, load_grid
 from sweeper.study.request import Request
+from tests.faults import toy
+from tests.sweeper.cli.test_cli import Sweeper, sweeper
+
+__all__ = ["sweeper"]
 
 REQUEST = Request(grid="full", preset="smoke")
 
@@ -80,3 +87,40 @@ def test_unfinished_cells_other_seeds_and_reconstruction_only_teach_nothing() ->
     known = rows([*cells, Cell("multiview", 0, "Cosine", "SEP", 0.2)])
     known.loc[2, "state"] = "failed"
     assert finished(known).empty
+
+
+def test_no_proposal_is_a_cell_that_the_sweep_has_nor_one_of_the_same_round() -> None:
+    held = GRID
+    for number in range(12):
+        cells = propose(held, REQUEST, 8, number)
+        labels = [cell.label for cell in cells]
+        assert len(set(labels)) == 8 and not set(labels) & set(held["label"])
+        held = pd.concat([held, rows(cells)])
+
+
+def test_the_space_ends_and_every_point_of_it_is_proposed_once() -> None:
+    request = Request(grid="smoke", preset="smoke")  # Cosine SEP alone: 20 points
+    held = rows([cell for cell in load_grid("smoke").cells(1) if cell.lam == 0.6])
+    sizes = []
+    while cells := propose(held, request, 8, len(held)):
+        sizes.append(len(cells))
+        held = pd.concat([held, rows(cells)])
+    assert sizes == [8, 8, 3] and held["label"].is_unique
+
+
+def test_a_search_over_the_whole_space_says_what_was_left_to_ask(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command line, with a real sweep: 20 points, of which the grid holds two."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    toy.make_latents()
+    text = toy.GRID.replace('["SEP", "SIM"]', '["SEP"]').replace("[0.0, 0.6, 1.0]", "[0.0, 0.6]")
+    grid = toy.grid_file(tmp_path, epochs=1, text=text)
+    options = ("--executor", "inline")
+    launch = ("launch", "--grid", str(grid), "--preset", "smoke", "--device", "cpu")
+    assert sweeper(*launch, *options)[0] == 0
+    code, out, err = sweeper("search", "--trials", "30", *options)
+    assert code == 0, err
+    assert "18 cells were left to ask" in out and "Pareto front" in out
+    assert json.loads(sweeper("status", "--json")[1])["cells"] == 2 + 1 + 18

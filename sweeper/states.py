@@ -17,6 +17,7 @@ class State(StrEnum):
     OUT_OF_MEMORY = "out-of-memory"  # retried in a smaller pack
     INFRASTRUCTURE = "infrastructure"  # a worker or a node was lost: retried, with a bound
     INTERRUPTED = "interrupted"  # stopped by a signal, or its driver died
+    BLOCKED = "blocked"  # never stored: needs a run that has failed or diverged
     UNKNOWN = "unknown"  # opened by a driver of which nobody knows whether it lives
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from sqlalchemy import Engine
 
 from sweeper.console.live import ConsoleWatcher
 from sweeper.console.summary import conclude, print_plan
@@ -15,9 +16,9 @@ from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
-from sweeper.study.plan import Plan, with_references
+from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
-from sweeper.sweep import expand, register, train_missing
+from sweeper.sweep import Cells, expand, register, train_missing
 
 if TYPE_CHECKING:
     from sweeper.driver.execute import Executor
@@ -94,10 +95,20 @@ def executor_of(name: str, address: str | None) -> Callable[[], Executor]:
 
 def dry_run(request: Request, db: str, name: str | None, console: Console) -> None:
     """Prints the plan of a launch: what is done, what is missing, how long it may take."""
-    cells = expand(request)
+    cells, name = expand(request), name or request.default_name
     runs = [run for _, run in cells]
     plan, pace = Plan(tuple(with_references(runs)), {}), None
     if "://" in db or Path(db).exists():
         engine = open_reader(db)
+        _check(engine, name, cells)
         plan, pace = read.plan_of(engine, runs), read.pace(engine)
-    print_plan(plan, cells, name or request.default_name, db, pace, console)
+    print_plan(plan, cells, name, db, pace, console)
+
+
+def _check(engine: Engine, name: str, cells: Cells) -> None:
+    """Raises SweeperError when a sweep of that name holds other settings, as a launch would."""
+    for sweep in read.sweeps(engine):
+        if sweep.name == name:
+            held = {cell.label: run for cell, run in read.cells_of(engine, sweep.id)}
+            if message := conflict(name, held, cells):
+                raise SweeperError(message)

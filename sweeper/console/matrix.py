@@ -17,6 +17,7 @@ LOOKS = {
     State.FAILED: ("✕", "red"),
     State.OUT_OF_MEMORY: ("✕", "red"),
     State.INFRASTRUCTURE: ("✕", "red"),
+    State.BLOCKED: ("⊘", "red"),
     State.INTERRUPTED: ("◌", "cyan"),
     State.UNKNOWN: ("?", "cyan"),
     State.PENDING: ("·", "dim"),

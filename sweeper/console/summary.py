@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
@@ -26,16 +27,27 @@ def conclude(
     cells = read.results(engine, sweep.name)
     counts = cells["state"].value_counts()
     total, finished = len(cells), int(counts.get(State.FINISHED, 0))
-    console.print(f"[bold]{sweep.name}[/bold]: {finished} of {total} cells finished", end="")
+    console.print(
+        f"[bold]{escape(sweep.name)}[/bold]: {finished} of {total} cells finished", end=""
+    )
     others = [f"{n} {state}" for state, n in counts.items() if state != State.FINISHED]
     console.print(f" ({', '.join(others)})" if others else "")
-    for state, cause, n, _ in read.failures(engine, sweep.id):
-        console.print(f"  {n} {state}: {cause}", markup=False)
+    plan = read.plan_of(engine, read.runs_of(engine, sweep.id))
+    for failure in read.failures(engine, plan):
+        console.print(f"  {failure.count} {failure.state}: {failure.cause}", markup=False)
+    if signum is None and plan.count(State.FAILED):
+        console.print(
+            f"try what failed again: sweeper resume {shlex.quote(sweep.name)}{_db(db)} "
+            "--retry-failed",
+            markup=False,
+        )
     if signum is not None:
-        console.print(f"stopped by a signal; go on with: sweeper resume {sweep.name}{_db(db)}")
+        line = f"stopped by a signal; go on with: sweeper resume {shlex.quote(sweep.name)}{_db(db)}"
+        console.print(line, markup=False)
         return 128 + signum
     if finished:
-        console.print(f"figures and table: sweeper report {sweep.name}{_db(db)}")
+        line = f"figures and table: sweeper report {shlex.quote(sweep.name)}{_db(db)}"
+        console.print(line, markup=False)
     return 0 if finished == total else 2
 
 

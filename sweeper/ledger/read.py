@@ -171,9 +171,9 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, params={"sweep": sweep})
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    by_key = states(engine, frame["run_key"])
-    rows = zip(frame["run_key"], frame["state"], strict=True)
-    frame["state"] = [str(by_key.get(key, state)) for key, state in rows]
+    plan = plan_of(engine, runs_of(engine, find_sweep(engine, sweep).id))
+    states = {run.key: str(plan.state_of(run)) for run in plan.runs}
+    frame["state"] = frame["run_key"].map(states)
     return frame
 
 
@@ -184,20 +184,38 @@ def maps(engine: Engine) -> dict[tuple[str, str], str]:
         return {(latents, method): settings for latents, method, settings in rows}
 
 
-def failures(engine: Engine, sweep_id: int) -> list[tuple[str, str, int, str | None]]:
-    """Runs that came to grief, equal ones together: (state, cause, count, a traceback)."""
-    query = (
-        select(Attempt.run_id, Attempt.state, Attempt.cause, Attempt.traceback)
-        .where(Attempt.run_id.in_(select(CellRow.run_id).where(CellRow.sweep_id == sweep_id)))
-        .where(Attempt.run_id.not_in(select(Score.run_id)))
-        .order_by(Attempt.id)
-    )
+@dataclass(frozen=True)
+class Failure:
+    """Runs that came to grief in the same way."""
+
+    state: State
+    cause: str
+    count: int
+    traceback: str | None = None  # of one of them
+
+
+def failures(engine: Engine, plan: Plan) -> list[Failure]:
+    """Runs of the plan, references included, that came to grief, and those that wait in vain."""
+    last: dict[str, Any] = {}
+    columns = (Run.key, Attempt.state, Attempt.cause, Attempt.traceback)
     with Session(engine) as session:
-        last = {row.run_id: row for row in session.execute(query)}
-    bad = [row for row in last.values() if row.state in TROUBLES]
-    counts = Counter((row.state, row.cause or "unknown cause") for row in bad)
-    traces = {(row.state, row.cause or "unknown cause"): row.traceback for row in bad}
-    return [(state, cause, n, traces[state, cause]) for (state, cause), n in counts.most_common()]
+        for batch in _batches(run.key for run in plan.runs if plan.state_of(run) in TROUBLES):
+            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
+            last.update({row.key: row for row in session.execute(tried)})
+    causes = {key: (State(row.state), row.cause or "unknown cause") for key, row in last.items()}
+    counts = Counter(causes.values())
+    for run in plan.runs:
+        if plan.state_of(run) == State.BLOCKED and (blocker := plan.blocker_of(run)):
+            state, cause = causes[blocker.key]
+            counts[State.BLOCKED, f"its reconstruction-only run {_ENDED[state]}: {cause}"] += 1
+    traces = {causes[key]: row.traceback for key, row in last.items()}
+    return [
+        Failure(state, cause, count, traces.get((state, cause)))
+        for (state, cause), count in counts.most_common()
+    ]
+
+
+_ENDED = {State.FAILED: "failed", State.DIVERGED: "diverged"}
 
 
 def _batches(keys: Iterable[str]) -> Iterator[list[str]]:

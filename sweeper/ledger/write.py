@@ -28,6 +28,7 @@ from sweeper.ledger.schema import (
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
+from sweeper.study.plan import conflict
 
 
 class Ledger:
@@ -59,20 +60,22 @@ class Ledger:
     ) -> None:
         """Adds what is new of the sweep's cells and runs.
 
-        Raises SweeperError when the sweep already has a cell of that label with another config.
+        Raises SweeperError when the sweep already has a cell of that label with another config,
+        and has tried any of its runs; a sweep that has tried nothing is registered anew.
         """
+        cells = list(cells)
         with self._transaction("register") as session:
             sweep = _launched(session, self.sweep_id, options)
-            runs_by_label = {row.label: row.run_id for row in _cells_of(session, sweep.id)}
+            if message := conflict(sweep.name, _configs_of(session, sweep.id), cells):
+                tried = select(Attempt.id).where(Attempt.sweep_id == sweep.id).limit(1)
+                if session.scalar(tried) is not None:
+                    raise SweeperError(message)
+                session.execute(delete(CellRow).where(CellRow.sweep_id == sweep.id))
+            labels = set(_configs_of(session, sweep.id))
             for cell, config in cells:
                 run = _run(session, config)
-                if cell.label not in runs_by_label:
+                if cell.label not in labels:
                     session.add(_cell_row(sweep.id, run.id, cell))
-                elif runs_by_label[cell.label] != run.id:
-                    raise SweeperError(
-                        f"sweep '{sweep.name}' already holds '{cell.label}' with other settings; "
-                        "give this one another --name"
-                    )
             for config in extra_runs:
                 _run(session, config)
 
@@ -202,8 +205,10 @@ def _run(session: Session, config: RunConfig) -> Run:
     return run
 
 
-def _cells_of(session: Session, sweep_id: int) -> Iterable[CellRow]:
-    return session.scalars(select(CellRow).where(CellRow.sweep_id == sweep_id))
+def _configs_of(session: Session, sweep_id: int) -> dict[str, RunConfig]:
+    """The runs of a sweep's cells, by label."""
+    query = select(CellRow.label, Run.config).join(Run).where(CellRow.sweep_id == sweep_id)
+    return {label: RunConfig.from_json(config) for label, config in session.execute(query)}
 
 
 def _cell_row(sweep_id: int, run_id: int, cell: Cell) -> CellRow:

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 # Part of every key: raise it when the same config would train to another result.
@@ -96,7 +97,7 @@ class RunConfig:
     training: TrainingConfig | None
     probe: ProbeConfig
 
-    @property
+    @cached_property
     def key(self) -> str:
         """SHA-256 of the resolved config, 64 hex digits."""
         document = {"result_version": RESULT_VERSION, **dataclasses.asdict(self.resolved())}
@@ -150,6 +151,24 @@ class RunConfig:
                 "probe": ProbeConfig(**raw["probe"]),
             }
         )
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """What sets two configs apart, field by field: `training.epochs 2 → 3`."""
+    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
+    names = dict.fromkeys([*before, *after])
+    return [
+        f"{name} {before.get(name)} → {after.get(name)}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def canonical_json(document: Any) -> str:

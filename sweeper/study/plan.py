@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.states import DONE, State
-from sweeper.study.config import REFERRING_GAMMAS, RunConfig
+from sweeper.study.config import REFERRING_GAMMAS, RunConfig, differences
+from sweeper.study.grid import Cell
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
 LARGEST_CPU_PACK = 24
@@ -54,6 +55,20 @@ def with_references(runs: Iterable[RunConfig]) -> list[RunConfig]:
     runs = list(runs)
     references = [reference for run in runs if (reference := reference_of(run))]
     return list({run.key: run for run in (*references, *runs)}.values())
+
+
+def conflict(
+    sweep: str, held: Mapping[str, RunConfig], cells: Iterable[tuple[Cell, RunConfig]]
+) -> str | None:
+    """Why a sweep that holds these runs, by label, cannot take up the cells; None if it can."""
+    for cell, config in cells:
+        if cell.label in held and held[cell.label].key != config.key:
+            changes = ", ".join(differences(held[cell.label], config))
+            return (
+                f"sweep '{sweep}' already holds '{cell.label}' with other settings ({changes}); "
+                "give this one another --name"
+            )
+    return None
 
 
 def make_packs(
@@ -119,7 +134,7 @@ class Plan:
     """What a sweep holds, what of it is done, and what is left to train."""
 
     runs: tuple[RunConfig, ...]  # references included
-    states: Mapping[str, str]  # run key → state, of runs that were tried
+    states: Mapping[str, State]  # run key → state, of runs that were tried
 
     @property
     def keys(self) -> list[str]:
@@ -127,10 +142,30 @@ class Plan:
         return [run.key for run in self.runs]
 
     def missing(self, retry_failed: bool = False) -> list[RunConfig]:
-        """Runs to train now: all but the finished, the diverged and, unless asked, the failed."""
-        done = set(DONE) - ({State.FAILED} if retry_failed else set())
-        return [run for run in self.runs if self.states.get(run.key) not in done]
+        """Runs to train now: all but the finished, the diverged and, unless asked, the failed.
 
-    def count(self, *states: str) -> int:
+        Nor those that wait for one of the latter two in vain.
+        """
+        done = {*DONE, State.BLOCKED}
+        if not retry_failed:
+            return [run for run in self.runs if self.state_of(run) not in done]
+        states = {key: state for key, state in self.states.items() if state != State.FAILED}
+        return Plan(self.runs, states).missing()
+
+    def state_of(self, run: RunConfig) -> State:
+        """What the ledger says of a run; `blocked` when what it needs will not finish."""
+        state = self.states.get(run.key, State.PENDING)
+        if state in DONE or self.blocker_of(run) is None:
+            return state
+        return State.BLOCKED
+
+    def blocker_of(self, run: RunConfig) -> RunConfig | None:
+        """The reference of a run, when that has failed or diverged."""
+        reference = reference_of(run)
+        if reference and self.states.get(reference.key) in (State.FAILED, State.DIVERGED):
+            return reference
+        return None
+
+    def count(self, *states: State) -> int:
         """How many of the plan's runs are in one of these states."""
-        return sum(self.states.get(run.key, State.PENDING) in states for run in self.runs)
+        return sum(self.state_of(run) in states for run in self.runs)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from sweeper.study.grid import load_grid
+from sweeper.study.plan import reference_of
+from sweeper.study.request import Request
+from sweeper.sweep import expand
+from tests.faults import toy
 from tests.faults.conftest import Sweep, counts
 
 pytestmark = pytest.mark.faults
@@ -71,3 +76,29 @@ def test_an_error_that_passes_costs_nothing_but_a_second_try(
 def test_the_toy_grid_is_what_these_tests_think(undisturbed: pd.DataFrame) -> None:
     assert len(undisturbed) == 7 and undisturbed["run_key"].nunique() == 6
     assert (undisturbed["state"] == "finished").all()
+
+
+HIDDEN = toy.GRID.replace("[0.0, 0.6, 1.0]", "[0.0, 0.6]")
+
+
+def test_cells_whose_hidden_reference_failed_are_blocked_and_say_why(sweep: Sweep) -> None:
+    """No cell shows the reconstruction-only run, so nothing else would tell of its failure."""
+    sweep.grid = toy.grid_file(sweep.directory, text=HIDDEN)
+    cells = [cell for cell in load_grid(str(sweep.grid)).cells(1) if cell.lam == 0.6]
+    runs = dict(expand(Request(str(sweep.grid), "smoke")))
+    reference = reference_of(runs[cells[0]])
+    assert reference is not None
+    assert sweep.launch(f"raise@epoch={reference.key}*") == 2, sweep.output
+    counts["injected"] += 1
+    blocked = "2 blocked: its reconstruction-only run failed: RuntimeError: injected at epoch"
+    assert "1 failed: RuntimeError: injected at epoch" in sweep.output
+    assert blocked in sweep.output
+    assert f"sweeper resume toy-smoke --db {sweep.db} --retry-failed" in sweep.output
+    assert set(sweep.table().loc[[cell.label for cell in cells], "state"]) == {"blocked"}
+    attempts = sweep.query("SELECT COUNT(*) FROM attempts")
+    assert sweep.launch() == 2 and "nothing left to train" in sweep.output
+    assert sweep.sweeper("status", "--db", sweep.db) == 0
+    assert sweep.output.count(blocked) == 3  # after either launch, and in the status
+    assert sweep.query("SELECT COUNT(*) FROM attempts") == attempts
+    assert sweep.launch("", "--retry-failed") == 0, sweep.output
+    assert set(sweep.table()["state"]) == {"finished"}

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell, load_grid, run_config
 from sweeper.study.presets import PRESETS
@@ -37,14 +38,30 @@ def test_two_sweeps_share_their_runs(ledger: Ledger, engine: Engine, smoke: Smok
     assert count(engine, "runs") == 4
 
 
-def test_a_cell_with_other_settings_is_refused(ledger: Ledger, engine: Engine) -> None:
-    def cells(preset: str) -> Smoke:
-        return [(c, run_config(c, PRESETS[preset])) for c in load_grid("smoke").cells(1)]
+def cells_of(preset: str) -> Smoke:
+    return [(c, run_config(c, PRESETS[preset])) for c in load_grid("smoke").cells(1)]
 
-    ledger.register({}, cells("smoke"))
-    with pytest.raises(SweeperError, match="other settings; give this one another --name"):
-        ledger.register({}, cells("quick"))
+
+def test_a_cell_with_other_settings_is_refused_field_by_field(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    train(ledger, "p", [scored(smoke[0][1].key)])
+    with pytest.raises(SweeperError) as refused:
+        ledger.register({}, cells_of("quick"))
+    assert "training.epochs 2 → 8, probe.epochs 3 → 40" in str(refused.value)
+    assert str(refused.value).endswith("give this one another --name")
     assert count(engine, "runs") == 4  # the refused registration left nothing behind
+
+
+def test_a_sweep_that_has_tried_nothing_takes_other_settings(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    """So a launch that failed on its data does not spoil the name of the sweep."""
+    ledger.register({}, smoke)
+    ledger.register({}, cells_of("quick"))
+    runs = read.runs_of(engine, ledger.sweep_id)
+    assert {run.key for run in runs} == {run.key for _, run in cells_of("quick")}
 
 
 def test_a_finished_run_shows_its_scores_and_margins(
@@ -125,9 +142,9 @@ def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke
         for i, (_, run) in enumerate(smoke[:3])
     ]
     train(ledger, "p", [*failed, RunResult(smoke[3][1].key, "diverged", cause="NaN")])
-    assert read.failures(engine, ledger.sweep_id) == [
-        ("failed", "ValueError: odd", 3, "at 2"),
-        ("diverged", "NaN", 1, None),
+    assert read.failures(engine, read.plan_of(engine, read.runs_of(engine, ledger.sweep_id))) == [
+        read.Failure(State.FAILED, "ValueError: odd", 3, "at 2"),
+        read.Failure(State.DIVERGED, "NaN", 1),
     ]
 
 

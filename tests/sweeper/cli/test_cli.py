@@ -131,6 +131,7 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "running": 0,
         "failed": 1,
         "diverged": 1,
+        "blocked": 0,
         "unknown": 0,
         "pending": 1,
     }

@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.filesystem import network_type
+from sweeper.ledger.rekey import rekey
 from sweeper.ledger.schema import READABLE_VERSION, SCHEMA_VERSION, Base, Meta, SchemaVersion
 from sweeper.ledger.view import create_results_view
 
@@ -104,6 +105,8 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
             from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
 
             upgrade(engine, _version(engine, db))
+        with engine.begin() as connection:
+            rekey(connection)
         _check_writable(engine)
         fold_log(engine)  # what the driver before could not
     return engine
@@ -173,7 +176,12 @@ def _sqlite_reader(url: URL, db: str) -> Engine:
             f"no database at {db}; run `sweeper launch` first, or name one with --db"
         )
     snapshot = _snapshot(path)
-    return create_engine("sqlite://", creator=lambda: snapshot, poolclass=StaticPool)
+    engine = create_engine("sqlite://", creator=lambda: snapshot, poolclass=StaticPool)
+    if inspect(engine).has_table("runs"):
+        with engine.begin() as connection:
+            rekey(connection)
+    snapshot.execute("PRAGMA query_only = ON")
+    return engine
 
 
 def _snapshot(path: Path) -> sqlite3.Connection:
@@ -186,7 +194,6 @@ def _snapshot(path: Path) -> sqlite3.Connection:
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as source:
             source.backup(copy)
         if before[1] or _stamp(path) == before:
-            copy.execute("PRAGMA query_only = ON")
             return copy
         time.sleep(0.01)  # a driver has begun in this moment: the copy may be half of either
 

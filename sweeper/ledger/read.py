@@ -173,7 +173,7 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
     plan = plan_of(engine, runs_of(engine, find_sweep(engine, sweep).id))
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}
-    frame["state"] = frame["run_key"].map(states)
+    frame["state"] = [states[key] for key in frame["run_key"]]
     return frame
 
 

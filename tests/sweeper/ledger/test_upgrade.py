@@ -11,8 +11,11 @@ from sqlalchemy import text
 
 from sweeper.errors import SweeperError
 from sweeper.ledger import connect, read, upgrade
-from sweeper.ledger.connect import open_reader, open_writer
+from sweeper.ledger.connect import open_reader, open_writer, writer
 from sweeper.ledger.schema import SCHEMA_VERSION, Base
+from sweeper.ledger.write import Ledger
+from sweeper.study.config import RunConfig
+from sweeper.sweep import plan_of
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql"))
 
@@ -66,6 +69,42 @@ def test_a_released_database_is_read_as_it_is(file: str, release: Path) -> None:
     engine.dispose()
     assert Path(file).read_bytes() == before
     assert not list(Path(file).parent.glob("*.backup-*"))
+
+
+@pytest.mark.parametrize("release", RELEASED, ids=lambda path: path.stem)
+def test_a_released_database_is_resumed_and_what_it_finished_stays_finished(
+    file: str, release: Path, tmp_path: Path
+) -> None:
+    """All its runs are known by the keys that their configs have today."""
+    restored(release, file)
+    for _ in range(2):  # the second time there is nothing to rename
+        with writer(file) as engine, Ledger.of(engine, "a") as ledger:
+            plan = plan_of(ledger)
+            assert {run.key for run in plan.runs} >= set(plan.states)
+            states = [plan.state_of(run) for _, run in read.cells_of(engine, ledger.sweep_id)]
+    assert states == ["finished", "failed", "diverged", "pending"]
+    assert plan.missing() == [run for run in plan.runs if run.kind == "encoder"]
+
+
+def test_a_run_that_was_trained_under_both_keys_becomes_one(file: str) -> None:
+    """As it happened to whoever resumed an old database with a newer version."""
+    restored(RELEASED[0], file)
+    connection = sqlite3.connect(file)
+    runs = connection.execute("SELECT id, config FROM runs ORDER BY id").fetchall()
+    for number, (_, config) in enumerate(runs[:2], start=90):
+        run = RunConfig.from_json(config)
+        row = (number, run.key, run.to_json())
+        connection.execute("INSERT INTO runs (id, key, config) VALUES (?, ?, ?)", row)
+    connection.execute("UPDATE attempts SET run_id = 91 WHERE run_id = 2")
+    connection.commit()
+    connection.close()
+    with writer(file) as engine:
+        table = read.results(engine, "a")
+    assert table["state"].to_list() == ["finished", "failed", "diverged", "pending"]
+    left = sqlite3.connect(file)
+    assert left.execute("SELECT COUNT(*) FROM runs WHERE id >= 90").fetchall() == [(1,)]
+    assert left.execute("PRAGMA foreign_key_check").fetchall() == []
+    left.close()
 
 
 def columns(file: str) -> dict[str, list[tuple[object, ...]]]:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
+from sqlalchemy.exc import IntegrityError
 
 from sweeper.data.latents import Source, data_config, latents_of
 from sweeper.driver.outbox import drain_spools
@@ -24,7 +25,7 @@ from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root
-from sweeper.storage.results import Manifest, find_result, leave_manifest
+from sweeper.storage.results import BadResultError, Manifest, find_result, leave_manifest
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, load_grid, override, run_config
 from sweeper.study.plan import Plan, reference_of
@@ -155,14 +156,17 @@ def reconcile(ledger: Ledger, storage: Storage) -> None:
 
 
 def import_orphans(ledger: Ledger, storage: Storage) -> int:
-    """Stores results of this sweep's packs that their driver did not live to store.
+    """Stores results of this sweep's runs that their driver did not live to store.
 
-    A result counts only when it comes from a pack that this database has opened an attempt for.
+    They are the ledger's own: nobody else writes to its storage. A file that is damaged is noted
+    and its run is trained again.
     """
     imported = 0
-    for key, packs in read.orphans(ledger.engine, ledger.sweep_id).items():
-        orphan = find_result(storage, key)
-        if orphan is not None and orphan[0] in packs:
-            ledger.record(orphan[0], [orphan[1]], None)
-            imported += 1
+    for key in [run.key for run in plan_of(ledger).missing()]:
+        try:
+            if orphan := find_result(storage, key):
+                ledger.record(orphan[0], [orphan[1]], None)
+                imported += 1
+        except (BadResultError, IntegrityError, TypeError) as error:
+            ledger.note("result-refused", f"run {key[:12]}: {error}".splitlines()[0])
     return imported

@@ -10,8 +10,10 @@ from rich.console import Console
 from sweeper.errors import SweeperError
 from sweeper.ledger.connect import database_url, writer
 from sweeper.ledger.write import Ledger
+from sweeper.states import DONE
 from sweeper.storage.files import LEDGERS, Storage, cache_root
-from sweeper.storage.results import Manifest, find_result, manifests
+from sweeper.storage.results import Manifest, manifests
+from sweeper.sweep import import_orphans, plan_of
 
 
 def recover(db: str, storage: str | None, console: Console) -> int:
@@ -27,11 +29,9 @@ def recover(db: str, storage: str | None, console: Console) -> int:
 
 def _rebuild(ledger: Ledger, storage: Storage, manifest: Manifest) -> tuple[int, int]:
     ledger.register(manifest.options, manifest.cells, manifest.extra_runs)
-    keys = {run.key for run in (*manifest.extra_runs, *(run for _, run in manifest.cells))}
-    left = [found for key in sorted(keys) if (found := find_result(storage, key))]
-    for pack, result in left:
-        ledger.record(pack, [result], None)
-    return len(left), len(keys)
+    import_orphans(ledger, storage)
+    plan = plan_of(ledger)
+    return plan.count(*DONE), len(plan.runs)
 
 
 def _newest(db: str, storage: str | None) -> Storage:

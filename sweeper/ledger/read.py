@@ -132,21 +132,6 @@ def suspects(engine: Engine, keys: Iterable[str]) -> set[str]:
     return {key for key, state in states(engine, keys).items() if state == State.UNCONFIRMED}
 
 
-def orphans(engine: Engine, sweep_id: int) -> dict[str, list[str]]:
-    """Run key → the packs in which the sweep tried it without storing a result."""
-    query = (
-        select(Run.key, Attempt.pack)
-        .join(Attempt)
-        .where(Attempt.sweep_id == sweep_id, Attempt.state.in_((State.RUNNING, State.INTERRUPTED)))
-        .where(Run.id.not_in(select(Score.run_id)))
-    )
-    packs: dict[str, list[str]] = {}
-    with Session(engine) as session:
-        for key, pack in session.execute(query):
-            packs.setdefault(key, []).append(pack)
-    return packs
-
-
 def validation_mse(engine: Engine, keys: Iterable[str]) -> dict[str, float]:
     """Run key → validation L_rec at the best epoch, of those of the runs that have one."""
     query = select(Run.key, Score.valid_rec).join(Score, Score.run_id == Run.id)

@@ -6,6 +6,8 @@ Enough to adopt results that a dead driver never stored, and to rebuild a lost d
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from sweeper.events import RunResult
 from sweeper.storage.files import Storage
-from sweeper.study.config import RunConfig
+from sweeper.study.config import RunConfig, canonical_json
 from sweeper.study.grid import Cell
 
 
@@ -27,16 +29,39 @@ class Manifest:
     extra_runs: Sequence[RunConfig]  # references without a cell
 
 
+class BadResultError(ValueError):
+    """A file from which no result may be taken."""
+
+
 def leave_result(storage: Storage, pack: str, result: RunResult) -> None:
     """Keeps a run's result beside the checkpoints. Raises OSError when there is no room."""
-    document = {"pack": pack, "result": dataclasses.asdict(result)}
-    storage.write_json(f"results/{result.key}.json", document)
+    body = canonical_json({"pack": pack, "result": dataclasses.asdict(result)})
+    storage.write_json(f"results/{result.key}.json", {"sha256": _digest(body), "body": body})
 
 
 def find_result(storage: Storage, key: str) -> tuple[str, RunResult] | None:
-    """The pack and the result that a worker left of a run, or None."""
-    document = storage.read_json(f"results/{key}.json")
-    return document and (document["pack"], RunResult.from_dict(document["result"]))
+    """The pack and the result that a worker left of a run, or None. Raises BadResultError."""
+    text = storage.read(f"results/{key}.json")
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+        if "body" in document:
+            if _digest(document["body"]) != document["sha256"]:
+                raise BadResultError("its checksum is wrong: it was cut short or altered")
+            document = json.loads(document["body"])
+        pack, result = str(document["pack"]), RunResult.from_dict(document["result"])
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadResultError(f"it is no result: {error}") from None
+    except ValueError as error:
+        raise BadResultError(str(error)) from None
+    if result.key != key:
+        raise BadResultError(f"it is of another run: {result.key[:12]}")
+    return pack, result
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def leave_manifest(storage: Storage, manifest: Manifest) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from sweeper.driver.inline import Inline
 from sweeper.events import Event, Results, RunResult
@@ -15,7 +17,13 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
-from sweeper.storage.results import Manifest, leave_result, manifests
+from sweeper.storage.results import (
+    BadResultError,
+    Manifest,
+    find_result,
+    leave_result,
+    manifests,
+)
 from sweeper.study.request import Request
 from sweeper.sweep import (
     expand,
@@ -26,6 +34,7 @@ from sweeper.sweep import (
     train_missing,
 )
 from tests.faults import toy
+from tests.sweeper.conftest import scored
 
 GRID = toy.GRID.replace("{epochs}", "1")
 
@@ -108,16 +117,67 @@ def test_nothing_is_made_for_a_sweep_that_is_done(held: Ledger) -> None:
     assert train_missing(held, no_executor, Silence()) == (0, None)
 
 
-def test_a_result_is_imported_only_from_a_pack_that_the_sweep_has_opened(
+def test_results_that_no_driver_stored_are_imported_by_ledger_and_key(
     held: Ledger, request_: Request
 ) -> None:
-    from sweeper.events import Provenance
-    from tests.sweeper.conftest import scored
-
+    """Though not even the start of their attempts was stored: the database's disk was full."""
     storage = storage_of(held, request_.storage)
-    ours, others = plan_of(held).keys[:2]
-    held.start_attempts("ours", [ours, others], Provenance())
-    leave_result(storage, "ours", scored(ours))
-    leave_result(storage, "of another driver", RunResult(others, State.DIVERGED, epochs=[]))
+    first, second = plan_of(held).keys[:2]
+    leave_result(storage, "p", scored(first))
+    leave_result(storage, "p", RunResult(second, State.DIVERGED, epochs=[], cause="NaN"))
+    assert import_orphans(held, storage) == 2
+    assert plan_of(held).states == {first: State.FINISHED, second: State.DIVERGED}
+    assert import_orphans(held, storage) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"sha256": "0", "body": "{}"}', "its checksum is wrong"),
+        ("{}", "it is no result"),
+        ("[1]", "it is no result"),
+        ("[" * 100_000, "it is no result"),
+        ("{", "Expecting property name"),
+        ('{"pack": "p", "result": {"key": "another", "state": "finished"}}', "of another run"),
+        ('{"pack": "p", "result": {"key": "KEY", "state": "odd"}}', "is not a valid State"),
+        ('{"pack": "p", "result": {"key": "KEY", "state": "finished", "x": 1}}', "no result"),
+        (
+            '{"pack": "p", "result": {"key": "KEY", "state": "finished", "scores": {"x": 1}}}',
+            "invalid keyword argument",
+        ),
+        ('{"pack": "p", "result": {"key": "KEY", "state": "finished"}}', "NOT NULL"),
+    ],
+)
+def test_a_damaged_result_is_noted_and_its_run_is_trained(
+    held: Ledger, request_: Request, content: str, reason: str
+) -> None:
+    storage = storage_of(held, request_.storage)
+    key = plan_of(held).keys[0]
+    storage.write(f"results/{key}.json", content.replace("KEY", key).encode())
+    assert import_orphans(held, storage) == 0
+    assert plan_of(held).states == {}
+    with held.engine.connect() as connection:
+        ((kind, detail),) = connection.execute(text("SELECT kind, detail FROM events")).all()
+    assert kind == "result-refused" and reason in detail and key[:12] in detail
+
+
+def test_a_result_of_an_earlier_version_has_no_checksum_and_counts(
+    held: Ledger, request_: Request
+) -> None:
+    storage = storage_of(held, request_.storage)
+    result = scored(plan_of(held).keys[0])
+    document = {"pack": "p", "result": dataclasses.asdict(result)}
+    storage.write_json(f"results/{result.key}.json", document)
     assert import_orphans(held, storage) == 1
-    assert plan_of(held).states == {ours: State.FINISHED, others: State.RUNNING}
+
+
+def test_one_flipped_bit_of_a_result_is_noticed(held: Ledger, request_: Request) -> None:
+    storage = storage_of(held, request_.storage)
+    key = plan_of(held).keys[0]
+    leave_result(storage, "p", scored(key))
+    data = storage.read(f"results/{key}.json") or b""
+    for place in range(0, len(data), 37):
+        flipped = bytes([*data[:place], data[place] ^ 1, *data[place + 1 :]])
+        storage.write(f"results/{key}.json", flipped)
+        with pytest.raises(BadResultError):
+            find_result(storage, key)

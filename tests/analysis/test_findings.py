@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from analysis.claims import explained
+from analysis.effects import eta_squared
 from analysis.findings import FAILS, HOLDS, OPEN, findings, markdown
 from tests.analysis.synthetic import SWEEPS, Row, frame, full_rows, unfinished
 
@@ -107,8 +107,8 @@ def test_explained_variance_is_one_for_the_only_factor_that_matters() -> None:
             "delta_instrument": [0.1, 0.1, 0.3, 0.3],
         }
     )
-    assert explained(rows, "objective") == pytest.approx(1)
-    assert explained(rows, "principle") == pytest.approx(0)
+    assert eta_squared(rows, "objective") == pytest.approx(1)
+    assert eta_squared(rows, "principle") == pytest.approx(0)
 
 
 def test_the_markdown_counts_the_verdicts() -> None:

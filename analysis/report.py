@@ -29,8 +29,10 @@ _METADATA = {
 class FigureModule(Protocol):
     """What a module of a figure offers; errors are ValueErrors with what to do."""
 
+    CAPTION: str
+
     def data(self, frame: pd.DataFrame) -> pd.DataFrame: ...
-    def caption(self, table: pd.DataFrame) -> str: ...
+    def note(self, table: pd.DataFrame) -> str: ...
     def draw(self, table: pd.DataFrame, foot: str) -> Figure: ...
 
 
@@ -99,7 +101,7 @@ def _figure(results: Results, number: int, formats: Sequence[str]) -> Files:
     table = module.data(results.frame)
     drawn = module.draw(table, provenance.line)
     pictures = {f"figure-{number}.{format}": _picture(drawn, format) for format in formats}
-    text = _text(f"{module.caption(table)}\n", provenance)
+    text = _text(f"{module.CAPTION} {module.note(table)}\n", provenance)
     return {**pictures, f"figure-{number}.csv": _csv(table), f"figure-{number}.md": text}
 
 

@@ -56,7 +56,7 @@ class Provenance:
 class Results:
     """One row a cell, in the order of their labels, with the columns of the `results` view."""
 
-    frame: pd.DataFrame
+    frame: pd.DataFrame  # every measure is float64, NaN where the view says NULL
     provenance: Provenance
 
 
@@ -68,7 +68,7 @@ def load_results(engine: Engine, sweep: str) -> Results:
     rows = _rows(engine, sweep)
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
-    frame = tidy(rows)
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
     return Results(frame, _provenance(sweep, rows, frame, _data(engine, sweep)))
 
 
@@ -90,12 +90,6 @@ def _data(engine: Engine, sweep: str) -> str:
     with engine.connect() as connection:
         options = json.loads(connection.scalar(query, {"sweep": sweep}) or "{}")
     return f"{options['dataset']} through {options['encoder']}" if "dataset" in options else ""
-
-
-def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The rows with every measure as float64, NaN where the view says NULL."""
-    frame = pd.DataFrame(rows)
-    return frame.astype({name: "float64" for name in ("lam", *MEASURES)})
 
 
 def _provenance(

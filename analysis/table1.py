@@ -86,27 +86,20 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column(table: pd.DataFrame, measure: str) -> list[str]:
-    other_task = table["name"].map(OTHER_TASK) == measure
-    rounded = table[measure].round(2)
-    best = rounded == rounded[~other_task].max()
-    spreads, papers = table[f"{measure}_sd"], table.get(f"paper_{measure}", table["seeds"] * _NONE)
-    has_subspaces = ~table["name"].isin(["encoder", *OTHER_TASK])
-    unfinished = (table["seeds"] == 0) & (has_subspaces | measure.endswith("_overall"))
-    rows = zip(unfinished, table[measure], spreads, papers, best, other_task, strict=True)
-    return [_cell(*row) for row in rows]
+    best = table.loc[table["name"].map(OTHER_TASK) != measure, measure].max()
+    return [_cell(row, measure, number(best)) for _, row in table.iterrows()]
 
 
-def _cell(
-    unfinished: bool, value: float, spread: float, paper: float, best: bool, other_task: bool
-) -> str:
+def _cell(row: pd.Series, measure: str, best: str) -> str:
     """`**0.71 ± 0.01** [0.71]`: bold if the best, in brackets if of the other task, the paper's."""
-    if unfinished:
+    value, paper = row[measure], row.get(f"paper_{measure}", _NONE)
+    has_margins = row["name"] not in ["encoder", *OTHER_TASK]
+    text = mean_and_sd(value, row[f"{measure}_sd"])
+    if row["seeds"] == 0 and (has_margins or measure.endswith("_overall")):
         text = "not finished"
-    elif math.isnan(value):
-        text = "–"
-    else:
-        text = mean_and_sd(value, spread)
-        text = f"({text})" if other_task else f"**{text}**" if best else text
+    elif not math.isnan(value):
+        other_task = OTHER_TASK.get(row["name"]) == measure
+        text = f"({text})" if other_task else f"**{text}**" if number(value) == best else text
     return text if math.isnan(paper) else f"{text} [{number(paper)}]"
 
 

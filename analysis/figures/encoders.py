@@ -17,6 +17,7 @@ from analysis.comparison import Comparison
 from analysis.figures import style
 from analysis.markdown import markdown_table, mean_and_sd, number
 
+CAPTION = "Frozen encoders compared: the downstream clips by pitch, and below by instrument family."
 ACROSS = 4  # maps side by side; more encoders take another pair of rows
 _LABELS = {"pitch": "pitch", "instrument": "family"}  # what the maps are coloured by
 
@@ -33,14 +34,6 @@ _KEYS = 0.62  # inches, for the keys at the right
 _TITLES = 0.26  # inches a row
 
 Families = dict[str, tuple[str, str]]  # name -> colour and mark
-
-
-def caption(comparison: Comparison) -> str:
-    """What the maps and the numbers are."""
-    return (
-        "Frozen encoders compared: the downstream clips by pitch, and below by instrument family. "
-        + note(comparison)
-    )
 
 
 def note(comparison: Comparison) -> str:
@@ -82,14 +75,7 @@ def draw(comparison: Comparison) -> Figure:
             by_pitch, by_family = grid[2 * block][column], grid[2 * block + 1][column]
             _map(by_pitch, row, "pitch")
             _map(by_family, row, "instrument")
-            by_pitch.scatter(
-                clips["x"],
-                clips["y"],
-                c=clips["pitch"],
-                cmap=_PITCHES,
-                norm=scale,
-                **_points(clips),
-            )
+            _by_pitch(by_pitch, clips, scale)
             _by_family(by_family, clips, families)
         _colour_bar(figure, grid[0][-1], scale)
         _family_key(grid[1][-1], families)
@@ -133,6 +119,11 @@ def _scores(row: pd.Series, task: str) -> str:
     return f"{_LABELS[task]} sep {separation}, acc {number(row[task])}"
 
 
+def _by_pitch(axes: Axes, clips: pd.DataFrame, scale: Normalize) -> None:
+    look = _points(clips)
+    axes.scatter(clips["x"], clips["y"], c=clips["pitch"], cmap=_PITCHES, norm=scale, **look)
+
+
 def _by_family(axes: Axes, clips: pd.DataFrame, families: Families) -> None:
     for name, (colour, mark) in families.items():
         rows = clips[clips["family"] == name]
@@ -171,4 +162,4 @@ def text_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(comparison: Comparison) -> str:
     table = markdown_table(text_table(comparison.table), rule="---:")
-    return f"{caption(comparison)}\n\n{table}\n\n{comparison.line}\n"
+    return f"{CAPTION} {note(comparison)}\n\n{table}\n\n{comparison.line}\n"

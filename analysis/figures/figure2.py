@@ -16,6 +16,11 @@ from analysis.figures import outliers, style
 from analysis.markdown import seeds_note
 from analysis.results import TASKS, with_sd
 
+CAPTION = (
+    "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
+    "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
+    "drawn, reconstruction only counted once."
+)
 _AREAS = style.Areas("weight", values=(0, 1), points2=(7.0, 42.0))  # 1 − λ, of L_dis
 _LINES = {"cl-pitch": "CL-Pitch", "cl-instrument": "CL-Instr.", "encoder": "encoder"}
 _SHOWN_LAMBDAS = 4
@@ -53,14 +58,6 @@ def note(table: pd.DataFrame) -> str:
     omitted = f"λ = 0 has no decoder: {count} {configurations} left out. "
     clipped = outliers.note(pd.concat([_clipped(table, task) for task in TASKS]))
     return omitted + clipped + seeds_note(table["seeds"])
-
-
-def caption(table: pd.DataFrame) -> str:
-    return (
-        "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
-        "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
-        "drawn, reconstruction only counted once. " + note(table)
-    )
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:

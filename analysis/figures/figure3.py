@@ -15,6 +15,11 @@ from analysis.markdown import seeds_note
 from analysis.results import MARGINS, with_sd
 from analysis.selection import select
 
+CAPTION = (
+    "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
+    "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
+    "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant."
+)
 _POINTS2 = (8.0, 95.0)  # areas for the lowest and the highest mean overall accuracy
 _RING = 130.0  # points² more than the point inside
 
@@ -35,15 +40,6 @@ def note(table: pd.DataFrame) -> str:
     ringed = table.loc[table["chosen"], "name"]
     ring = f"Ring: {ringed.iloc[0]} (Table 1). " if len(ringed) else ""
     return ring + outliers.note(_clipped(table)) + seeds_note(table["seeds"])
-
-
-def caption(table: pd.DataFrame) -> str:
-    return (
-        "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
-        "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
-        "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant. "
-        + note(table)
-    )
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:

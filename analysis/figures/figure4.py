@@ -13,6 +13,12 @@ from analysis.effects import BAR, MEAN, PANELS, subspace_effects
 from analysis.figures import style
 from analysis.markdown import seeds_note
 
+CAPTION = (
+    "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
+    "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
+    "are averaged over principles, which are marked on them; light to dark with a growing "
+    "weight 1 − λ of L_dis."
+)
 SYMBOLS = {"private": "z_p", "shared": "z_s"}
 
 
@@ -39,15 +45,6 @@ def note(table: pd.DataFrame) -> str:
         seeds_note(seeds) if len(seeds) else "No seed has all principles of a bar: no interval.",
     ]
     return " ".join(filter(None, notes))
-
-
-def caption(table: pd.DataFrame) -> str:
-    return (
-        "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
-        "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
-        "are averaged over principles, which are marked on them; light to dark with a growing "
-        "weight 1 − λ of L_dis. " + note(table)
-    )
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
@@ -117,14 +114,10 @@ def _draw_principles(axes: Axes, by_principle: pd.DataFrame, bars: pd.DataFrame)
 def _legend(figure: Figure, table: pd.DataFrame) -> None:
     """One line: the weights light to dark, then the principles."""
     lambdas = sorted(table["lam"].unique(), reverse=True)
-    shades = style.tints("grey", len(lambdas))
-    weights = [
-        Patch(color=shade, label=f"{1 - lam:.2g}")
-        for lam, shade in zip(lambdas, shades, strict=True)
-    ]
+    shades = zip(lambdas, style.tints("grey", len(lambdas)), strict=True)
+    weights = [Patch(color=shade, label=f"{1 - lam:.2g}") for lam, shade in shades]
     marks = style.markers(table.loc[table["principle"] != MEAN, "principle"])
-    edge = (style.INK, 0.5)
-    principles = [style.key(name, mark, "white", 12.25, edge) for name, mark in marks.items()]
+    principles = [style.key(name, mark, "white", 12.25) for name, mark in marks.items()]
     title = style.key("weight of $L_{dis}$, 1 − λ:")
     handles = [title, *weights, style.key(""), *principles]
     figure.legend(

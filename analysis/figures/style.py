@@ -106,20 +106,12 @@ def _wrapped(text: str, width: float) -> list[str]:
     return lines
 
 
-def key(
-    label: str,
-    marker: str = "",
-    colour: str = "none",
-    area: float = 22.0,
-    edge: tuple[str, float] = ("white", 0.4),
-) -> Line2D:
-    """A legend's handle: one mark of `area` points²; `edge` is a colour and a width in points.
-
-    Without a marker it is a title or, when its label is empty, a gap.
-    """
+def key(label: str, marker: str = "", colour: str = "none", area: float = 22.0) -> Line2D:
+    """A legend's handle: one mark of `area` points²; without a marker, a title or a gap."""
+    edge, width = (INK, 0.5) if colour == "white" else ("white", 0.4)
     return Line2D(
         [], [], linestyle="", marker=marker, markersize=area**0.5, color=colour, label=label,
-        markeredgecolor=edge[0], markeredgewidth=edge[1],
+        markeredgecolor=edge, markeredgewidth=width,
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 
 import pandas as pd
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, bindparam, inspect, text
 
-from analysis.configurations import seeds_note
+from analysis.markdown import seeds_note
 from analysis.results import TASKS
 
 METHODS = ("UMAP", "PCA")  # the first that there is of an encoder's latents is drawn
@@ -18,7 +18,10 @@ _MAP = (
     "id AS map, latents, method, settings, tokens, width, clips, "
     "separation_pitch, separation_instrument"
 )
-_POINTS = "SELECT x, y, pitch, family FROM map_points WHERE map_id = :map ORDER BY clip"
+_POINTS = (
+    "SELECT map_id AS map, x, y, pitch, family FROM map_points WHERE map_id IN :maps "
+    "ORDER BY map_id, clip"
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,8 @@ def load_comparison(engine: Engine, sweep: str) -> Comparison:
     maps, points = _maps(engine, set(cells["latents"]))
     table = _table(cells, maps)
     data = ", ".join(sorted(cells["dataset"].unique()))
-    named = points.merge(table[["encoder", "map"]], on="map")
-    return Comparison(
-        table.drop(columns="map"), named.drop(columns="map"), _line(sweep, data, table)
-    )
+    points = points.merge(table[["encoder", "map"]], on="map").drop(columns="map")
+    return Comparison(table.drop(columns="map"), points, _line(sweep, data, table))
 
 
 def _cells(engine: Engine, sweep: str) -> pd.DataFrame:
@@ -60,10 +61,7 @@ def _cells(engine: Engine, sweep: str) -> pd.DataFrame:
         cells = pd.read_sql(query, connection, params={"sweep": sweep})
     if cells.empty:
         raise ValueError(f"sweep '{sweep}' compares no encoders; see `sweeper encoders compare`")
-    names = [
-        label.removeprefix("encoder ").removesuffix(f" seed {seed}")
-        for label, seed in zip(cells["label"], cells["seed"], strict=True)
-    ]
+    names = cells["label"].str.replace(r"^encoder | seed \d+$", "", regex=True)
     data = pd.DataFrame([json.loads(config)["data"] for config in cells["config"]])
     numbers = dict.fromkeys(TASKS, "float64")
     named = cells.assign(encoder=names, latents=data["fingerprint"], dataset=data["dataset"])
@@ -77,15 +75,14 @@ def _maps(engine: Engine, latents: set[str]) -> tuple[pd.DataFrame, pd.DataFrame
     with engine.connect() as connection:
         maps = pd.read_sql(text(f"SELECT {_MAP} FROM maps"), connection)
         maps = maps[maps["latents"].isin(latents)]
-        rank = maps["method"].map({name: i for i, name in enumerate(METHODS)})
-        maps = maps.loc[rank.sort_values(kind="stable").index].drop_duplicates("latents")
-        points = [
-            pd.read_sql(text(_POINTS), connection, params={"map": int(key)}).assign(map=key)
-            for key in maps["map"]
-        ]
-    if not points:
-        raise ValueError(f"none of these encoders has a map yet; {_GO_ON}")
-    return maps, pd.concat(points, ignore_index=True)
+        rank = {method: place for place, method in enumerate(METHODS)}
+        maps = maps.sort_values("method", key=lambda methods: methods.map(rank), kind="stable")
+        maps = maps.drop_duplicates("latents")
+        if maps.empty:
+            raise ValueError(f"none of these encoders has a map yet; {_GO_ON}")
+        query = text(_POINTS).bindparams(bindparam("maps", expanding=True))
+        points = pd.read_sql(query, connection, params={"maps": maps["map"].to_list()})
+    return maps, points
 
 
 def _table(cells: pd.DataFrame, maps: pd.DataFrame) -> pd.DataFrame:
@@ -94,8 +91,8 @@ def _table(cells: pd.DataFrame, maps: pd.DataFrame) -> pd.DataFrame:
     scores = pd.concat(
         [groups.size().rename("seeds"), groups.mean(), groups.std().add_suffix("_sd")], axis=1
     )
-    own = cells[["encoder", "latents"]].drop_duplicates("encoder")
-    table = own.merge(scores.reset_index(), on="encoder", how="left")
+    table = cells[["encoder", "latents"]].drop_duplicates("encoder")
+    table = table.merge(scores.reset_index(), on="encoder", how="left")
     table = table.merge(maps, on="latents", how="left")
     numbers = [f"separation_{task}" for task in TASKS]
     table[numbers] = table[numbers].astype("float64")

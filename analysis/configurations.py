@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.results import MEASURES, TASKS
+from analysis.results import MARGINS, MEASURES, TASKS
 
 KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
 IDENTITY = ["kind", "principle", "objective", "lam"]  # what makes a configuration
 RECONSTRUCTION_ONLY = "reconstruction only"
-_DERIVED = ("mean_overall", "valid_mean_overall", "valid_delta_pitch", "valid_delta_instrument")
+_DERIVED = ("mean_overall", "valid_mean_overall", *(f"valid_{margin}" for margin in MARGINS))
+_PAPER_ORDER = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
 
 
 def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -25,9 +26,9 @@ def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
     runs = frame[frame["state"] == "finished"].copy()
     runs.loc[runs["lam"] == 1, ["principle", "objective"]] = None
     runs = runs.drop_duplicates(["run_key", *IDENTITY, "seed"])
-    for part in ("", "valid_"):
-        overall = [runs[f"{part}{task}_overall"] for task in TASKS]
-        runs[f"{part}mean_overall"] = (overall[0] + overall[1]) / 2
+    for split in ("", "valid_"):
+        overall = runs[[f"{split}{task}_overall" for task in TASKS]]
+        runs[f"{split}mean_overall"] = overall.mean(axis=1, skipna=False)
     runs["valid_delta_pitch"] = runs["valid_pitch_private"] - runs["valid_pitch_shared"]
     runs["valid_delta_instrument"] = (
         runs["valid_instrument_shared"] - runs["valid_instrument_private"]
@@ -63,11 +64,16 @@ def reconstruction_only(table: pd.DataFrame) -> pd.DataFrame:
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Sorted by kind, principle, objective, λ and seed, in the paper's order of each."""
-    order = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
     by = [name for name in (*IDENTITY, "seed") if name in table]
-    keys = {name: _ranks(table[name], order[name]) for name in by if name in order}
-    ranked = table[by].assign(**keys).sort_values(by, kind="stable")
-    return table.loc[ranked.index].reset_index(drop=True)
+    return table.sort_values(by, key=_rank, kind="stable", ignore_index=True)
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """The places of names in the paper's order, those without a name last; numbers as they are."""
+    if column.name not in _PAPER_ORDER:
+        return column
+    names = ordered(column, _PAPER_ORDER[str(column.name)])
+    return column.map({name: place for place, name in enumerate(names)}).fillna(len(names))
 
 
 def ordered(names: Sequence[str] | pd.Series[str], first: Sequence[str]) -> list[str]:
@@ -83,17 +89,3 @@ def _name(row: pd.Series) -> str:
     if row["lam"] == 1:
         return RECONSTRUCTION_ONLY
     return f"{row['principle']} {row['objective']} λ={row['lam']:g}"
-
-
-def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
-    """How many seeds stand behind each mean, and what the interval around it is."""
-    fewest, most = int(seeds.min()), int(seeds.max())
-    if most == 1:
-        return "1 seed: no seed interval."
-    counted = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
-    return f"Means of {counted}, {interval}."
-
-
-def _ranks(names: pd.Series[str], first: Sequence[str]) -> pd.Series[int]:
-    rank = {name: index for index, name in enumerate(ordered(names, first))}
-    return names.map(rank).fillna(len(rank)).astype(int)

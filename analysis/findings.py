@@ -6,8 +6,7 @@ import math
 
 import pandas as pd
 
-from analysis.claims import CLAIMS, Claim
-from analysis.evidence import Evidence
+from analysis.claims import CLAIMS, Claim, Outcome, SweepMeans
 from analysis.markdown import markdown_table
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not enough runs"
@@ -15,15 +14,16 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "not enough runs"
 
 def findings(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a claim: section, claim, paper, ours, rule, holds. Takes the rows of `results`."""
-    evidence = Evidence.of(frame)
-    rows = [_row(claim, *claim.judge(evidence)) for claim in CLAIMS]
+    means = SweepMeans.of(frame)
+    rows = [_row(claim, claim.judge(means)) for claim in CLAIMS]
     return pd.DataFrame(rows, columns=["section", "claim", "paper", "ours", "rule", "holds"])
 
 
-def _row(claim: Claim, values: tuple[float, ...], ours: str, holds: bool) -> tuple[str, ...]:
-    known = not any(math.isnan(value) for value in values)
-    verdict = (HOLDS if holds else FAILS) if known else OPEN
-    text = ours.replace("-0.", "−0.") if known else "–"
+def _row(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
+    values, ours, holds = outcome
+    text, verdict = ours.replace("-0.", "−0."), HOLDS if holds else FAILS
+    if any(map(math.isnan, values)):
+        text, verdict = "–", OPEN
     return claim.section, claim.claim, claim.paper, text, claim.rule, verdict
 
 

@@ -1,8 +1,31 @@
-"""Tables as text."""
+"""Numbers and tables as text."""
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
+
+
+def number(value: float) -> str:
+    """Two decimals with a true minus, zero without a sign, a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def mean_and_sd(mean: float, sd: float) -> str:
+    """`0.71 ± 0.01`; the mean alone where the sd is NaN, a dash where the mean is."""
+    return number(mean) + ("" if math.isnan(sd) else f" ± {sd:.2f}")
+
+
+def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
+    """How many seeds stand behind each mean, and what the interval around it is."""
+    fewest, most = int(seeds.min()), int(seeds.max())
+    if most == 1:
+        return "1 seed: no seed interval."
+    counted = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    return f"Means of {counted}, {interval}."
 
 
 def markdown_table(table: pd.DataFrame, rule: str = "---") -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -28,16 +29,24 @@ _METADATA = {
 class FigureModule(Protocol):
     """What a module of a figure offers; errors are ValueErrors with what to do."""
 
+    CAPTION: str
+
     def data(self, frame: pd.DataFrame) -> pd.DataFrame: ...
-    def caption(self, table: pd.DataFrame) -> str: ...
+    def note(self, table: pd.DataFrame) -> str: ...
     def draw(self, table: pd.DataFrame, foot: str) -> Figure: ...
 
 
 FIGURES: dict[int, FigureModule] = {2: figure2, 3: figure3, 4: figure4}
 TABLES = (1,)
 
-
 Files = dict[str, bytes]  # by name
+
+
+class Written(NamedTuple):
+    """What a report wrote, and why some of what was asked for is left out."""
+
+    paths: list[Path]  # sorted
+    omitted: list[str]  # one line each, with what to do
 
 
 def report(
@@ -47,36 +56,39 @@ def report(
     out: Path = Path("report"),
     formats: Sequence[str] = FORMATS,
     paper: bool = False,
-) -> list[Path]:
-    """Writes what is asked for into `out`; returns the paths, sorted.
+) -> Written:
+    """Writes what is asked for into `out`.
 
     A figure is `figure-N.{png,pdf,svg}`, its data `.csv`, its caption with the provenance `.md`;
     the table is `table-1.{md,tex,csv}`, with the paper's numbers beside ours on request. A whole
     report also holds `findings.{md,csv}`, the check against the paper. Where one of several
-    cannot be drawn yet, its `.md` says why. Raises ValueError, and writes nothing, for an unknown
+    cannot be drawn yet, it has no file. Raises ValueError, and writes nothing, for an unknown
     figure, table or format, and when nothing of what is asked for can be drawn.
     """
-    _known("figure", figures, FIGURES)
-    _known("table", tables, TABLES)
-    _known("format", formats, FORMATS)
-    parts: dict[str, Callable[[], Files]] = {
-        **{f"figure-{n}": lambda n=n: _figure(results, n, formats) for n in sorted(figures)},  # type: ignore[misc]
-        **{f"table-{n}": lambda: _table(results, paper) for n in tables},
-    }
-    files, problems = _made(parts)
-    if problems and not files:
-        raise ValueError(next(iter(problems.values())))
-    files |= {f"{name}.md": f"{problem}\n".encode() for name, problem in problems.items()}
+    _check_choices("figure", figures, FIGURES)
+    _check_choices("table", tables, TABLES)
+    _check_choices("format", formats, FORMATS)
+    makers = [partial(_figure, results, number, formats) for number in sorted(figures)]
+    makers += [partial(_table, results, paper) for _ in tables]
+    files: Files = {}
+    omitted: list[str] = []
+    for make in makers:
+        try:
+            files |= make()
+        except ValueError as problem:
+            omitted.append(str(problem))
+    if omitted and not files:
+        raise ValueError(omitted[0])
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
         files |= _findings(results)
-    return _write(files, out)
+    return Written(_write(files, out), omitted)
 
 
 def report_comparison(
     comparison: Comparison, out: Path = Path("report"), formats: Sequence[str] = FORMATS
 ) -> list[Path]:
     """Writes `encoders.{png,pdf,svg}`, its table `.csv`, its caption and table `.md`."""
-    _known("format", formats, FORMATS)
+    _check_choices("format", formats, FORMATS)
     drawn = encoders.draw(comparison)
     files = {f"encoders.{format}": _picture(drawn, format) for format in formats}
     files["encoders.csv"] = _csv(comparison.table)
@@ -84,24 +96,12 @@ def report_comparison(
     return _write(files, out)
 
 
-def _made(parts: dict[str, Callable[[], Files]]) -> tuple[Files, dict[str, str]]:
-    """The files of each part, and why a part could not be made."""
-    files: Files = {}
-    problems: dict[str, str] = {}
-    for name, make in parts.items():
-        try:
-            files |= make()
-        except ValueError as problem:
-            problems[name] = str(problem)
-    return files, problems
-
-
 def _figure(results: Results, number: int, formats: Sequence[str]) -> Files:
     module, provenance = FIGURES[number], results.provenance
     table = module.data(results.frame)
     drawn = module.draw(table, provenance.line)
     pictures = {f"figure-{number}.{format}": _picture(drawn, format) for format in formats}
-    text = _text(f"{module.caption(table)}\n", provenance)
+    text = _text(f"{module.CAPTION} {module.note(table)}\n", provenance)
     return {**pictures, f"figure-{number}.csv": _csv(table), f"figure-{number}.md": text}
 
 
@@ -132,15 +132,14 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 def _text(text: str, provenance: Provenance) -> bytes:
     """A text with the line of provenance below it, then the cells that are not finished."""
-    parts = [text, f"{provenance.line}\n", f"{provenance.details}\n" if provenance.details else ""]
-    return "\n".join(filter(None, parts)).encode()
+    details = f"\n{provenance.details}\n" if provenance.details else ""
+    return f"{text}\n{provenance.line}\n{details}".encode()
 
 
-def _known(what: str, asked: Collection[object], known: Collection[object]) -> None:
+def _check_choices(what: str, asked: Collection[object], choices: Collection[object]) -> None:
     for name in asked:
-        if name not in known:
-            choices = ", ".join(map(str, known))
-            raise ValueError(f"unknown {what} '{name}'; choose from {choices}")
+        if name not in choices:
+            raise ValueError(f"unknown {what} '{name}'; choose from {', '.join(map(str, choices))}")
 
 
 def _write(files: Files, out: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,15 @@ from sqlalchemy import Engine, inspect, text
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
 ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
-MEASURES = (
-    "mse",
-    *ACCURACIES,
-    *(f"valid_{name}" for name in ACCURACIES),
-    "delta_pitch",
-    "delta_instrument",
-)
+MARGINS = tuple(f"delta_{task}" for task in TASKS)
+MEASURES = ("mse", *ACCURACIES, *(f"valid_{name}" for name in ACCURACIES), *MARGINS)
+_UNFINISHED = ("missing", "failed", "diverged")
 _LISTED = 12  # labels named in full in a caption; more are counted
+
+
+def with_sd(measures: Iterable[str]) -> list[str]:
+    """The columns of these measures: each one's mean, then its sd."""
+    return [column for name in measures for column in (name, f"{name}_sd")]
 
 
 @dataclass(frozen=True)
@@ -32,37 +34,29 @@ class Provenance:
     seeds: int  # seeds with at least one finished cell
     cells: int
     finished: int
-    missing: tuple[str, ...]  # labels of cells not finished for any other reason than these two
-    failed: tuple[str, ...]
-    diverged: tuple[str, ...]
+    unfinished: dict[str, tuple[str, ...]]  # labels by state: failed, diverged, else missing
     data: str  # "notes through logmel"; empty where the sweep does not say
 
     @property
     def line(self) -> str:
         """Sweep, digest, seeds and counts, short enough for a figure's foot."""
-        holes = [f"{len(labels)} {state}" for state, labels in self._unfinished.items() if labels]
-        done = f"{self.finished} of {self.cells} cells finished"
+        holes = [f"{len(labels)} {state}" for state, labels in self.unfinished.items()]
+        counts = ", ".join([f"{self.finished} of {self.cells} cells finished", *holes])
         seeds = f"{self.seeds} seed" + "s" * (self.seeds != 1)
-        data = [self.data] if self.data else []
-        parts = [f"Sweep {self.sweep}", *data, f"digest {self.digest[:12]}", seeds]
-        return " · ".join([*parts, ", ".join([done, *holes])]) + "."
+        origin = [f"Sweep {self.sweep}", self.data, f"digest {self.digest[:12]}", seeds]
+        return " · ".join([*filter(None, origin), counts]) + "."
 
     @property
     def details(self) -> str:
         """One line for each kind of unfinished cell, with the cells' labels; may be empty."""
-        named = {state: labels for state, labels in self._unfinished.items() if labels}
-        return "\n".join(f"{state}: {_listed(labels)}" for state, labels in named.items())
-
-    @property
-    def _unfinished(self) -> dict[str, tuple[str, ...]]:
-        return {"missing": self.missing, "failed": self.failed, "diverged": self.diverged}
+        return "\n".join(f"{state}: {_listed(names)}" for state, names in self.unfinished.items())
 
 
 @dataclass(frozen=True)
 class Results:
     """One row a cell, in the order of their labels, with the columns of the `results` view."""
 
-    frame: pd.DataFrame
+    frame: pd.DataFrame  # every measure is float64, NaN where the view says NULL
     provenance: Provenance
 
 
@@ -74,7 +68,7 @@ def load_results(engine: Engine, sweep: str) -> Results:
     rows = _rows(engine, sweep)
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
-    frame = tidy(rows)
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
     return Results(frame, _provenance(sweep, rows, frame, _data(engine, sweep)))
 
 
@@ -83,9 +77,9 @@ def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
         raise ValueError("this database has no `results` view; run `sweeper launch` first")
     query = text("SELECT * FROM results WHERE sweep = :sweep")
     with engine.connect() as connection:
-        found = connection.execute(query, {"sweep": sweep}).mappings()
-        # Sorted here: a database's own order and collation must not reach the digest.
-        return sorted((dict(row) for row in found), key=lambda row: str(row["label"]))
+        rows = connection.execute(query, {"sweep": sweep}).mappings()
+        # Sorted here: a database's order and collation must not reach the digest.
+        return sorted(map(dict, rows), key=lambda row: str(row["label"]))
 
 
 def _data(engine: Engine, sweep: str) -> str:
@@ -98,28 +92,21 @@ def _data(engine: Engine, sweep: str) -> str:
     return f"{options['dataset']} through {options['encoder']}" if "dataset" in options else ""
 
 
-def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The rows with every measure as float64, NaN where the view says NULL."""
-    frame = pd.DataFrame(rows)
-    return frame.astype({name: "float64" for name in ("lam", *MEASURES)})
-
-
 def _provenance(
     sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame, data: str
 ) -> Provenance:
     canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
-    labels: dict[str, list[str]] = {"finished": [], "failed": [], "diverged": [], "missing": []}
-    for label, state in zip(frame["label"], frame["state"], strict=True):
-        labels[state if state in labels else "missing"].append(label)
+    finished = frame["state"] == "finished"
+    rest = frame[~finished]
+    state = rest["state"].where(rest["state"].isin(_UNFINISHED), "missing")
+    labels = rest.groupby(state)["label"].agg(tuple).to_dict()
     return Provenance(
         sweep=sweep,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
-        seeds=frame.loc[frame["state"] == "finished", "seed"].nunique(),
+        seeds=frame.loc[finished, "seed"].nunique(),
         cells=len(frame),
-        finished=len(labels["finished"]),
-        missing=tuple(labels["missing"]),
-        failed=tuple(labels["failed"]),
-        diverged=tuple(labels["diverged"]),
+        finished=int(finished.sum()),
+        unfinished={name: labels[name] for name in _UNFINISHED if name in labels},
         data=data,
     )
 

@@ -1,4 +1,4 @@
-"""Which configuration stands in Table 1: chosen on validation accuracy, never on test."""
+"""Which configuration stands in Table 1: selected on validation accuracy, never on test."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.configurations import multiview, reconstruction_only
+from analysis.results import MARGINS
 
-TOLERANCE = 0.01  # of mean overall accuracy, that a chosen configuration may lose
-PAPER_CHOICE = "Cosine SEP λ=0.6"
+TOLERANCE = 0.01  # of mean overall accuracy, that a selected configuration may lose
+PAPER_SELECTION = "Cosine SEP λ=0.6"
 
-RULE = (
-    "largest min(Δ pitch, Δ instrument) on validation among 0 < λ < 1 with mean overall "
-    f"validation accuracy ≥ reconstruction-only − {TOLERANCE:g}"
-)
+_LARGEST = "largest min(Δ pitch, Δ instrument) on validation among 0 < λ < 1"
+RULE = f"{_LARGEST} with mean overall validation accuracy ≥ reconstruction-only − {TOLERANCE:g}"
 FALLBACK = (
-    "largest min(Δ pitch, Δ instrument) on validation among 0 < λ < 1; "
-    f"none is known to keep the accuracy of reconstruction-only within {TOLERANCE:g}"
+    f"{_LARGEST}; none is known to keep the accuracy of reconstruction-only within {TOLERANCE:g}"
 )
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The chosen configuration, and whether it met the rule or is the fallback."""
+class Selection:
+    """The selected configuration, and by which rule: RULE or FALLBACK."""
 
     name: str
-    qualified: bool
-
-    @property
-    def rule(self) -> str:
-        return RULE if self.qualified else FALLBACK
+    rule: str
 
 
-def choose(table: pd.DataFrame) -> Choice | None:
+def select(table: pd.DataFrame) -> Selection | None:
     """Applies RULE to the means over seeds of `configurations`, FALLBACK when none qualifies.
 
     A configuration that lacks seeds which others have (one diverged, say) is no candidate.
@@ -47,12 +41,12 @@ def choose(table: pd.DataFrame) -> Choice | None:
     qualified = candidates[candidates["valid_mean_overall"] >= bound]
     pool = candidates if qualified.empty else qualified
     best = pool.sort_values(["worse_margin", "valid_mean_overall"], kind="stable").iloc[-1]
-    return Choice(str(best["name"]), qualified=not qualified.empty)
+    return Selection(str(best["name"]), FALLBACK if qualified.empty else RULE)
 
 
 def _candidates(table: pd.DataFrame) -> pd.DataFrame:
-    both = multiview(table).query("lam > 0")
-    margins = both[["valid_delta_pitch", "valid_delta_instrument"]].min(axis=1, skipna=False)
-    known = both.assign(worse_margin=margins).dropna(subset=["worse_margin"])
-    everywhere: pd.DataFrame = known[known["seeds"] == known["seeds"].max()]
+    both_losses = multiview(table).query("lam > 0")
+    worse = both_losses[[f"valid_{margin}" for margin in MARGINS]].min(axis=1, skipna=False)
+    complete = both_losses.assign(worse_margin=worse).dropna(subset=["worse_margin"])
+    everywhere: pd.DataFrame = complete[complete["seeds"] == complete["seeds"].max()]
     return everywhere

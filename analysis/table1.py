@@ -1,4 +1,4 @@
-"""Table 1: margins and overall accuracies of the chosen configuration and the baselines."""
+"""Table 1: margins and overall accuracies of the selected configuration and the baselines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 
 import pandas as pd
 
-from analysis.configurations import RECONSTRUCTION_ONLY, configurations, seeds_note
-from analysis.markdown import markdown_table
-from analysis.selection import PAPER_CHOICE, choose
+from analysis.configurations import RECONSTRUCTION_ONLY, configurations
+from analysis.markdown import markdown_table, mean_and_sd, number, seeds_note
+from analysis.results import with_sd
+from analysis.selection import PAPER_SELECTION, select
 
 MEASURES = {
     "delta_pitch": "Δ pitch",
@@ -26,7 +27,7 @@ METHODS = {
 # Table 1 of the paper, in the order of MEASURES; NaN where it has a dash.
 _NONE = float("nan")
 PAPER = {
-    PAPER_CHOICE: (0.10, 0.71, 0.17, 0.94),
+    PAPER_SELECTION: (0.10, 0.71, 0.17, 0.94),
     RECONSTRUCTION_ONLY: (0.00, 0.70, 0.01, 0.95),
     "cl-pitch": (_NONE, 0.65, _NONE, 0.35),
     "cl-instrument": (_NONE, 0.14, _NONE, 0.81),
@@ -37,35 +38,33 @@ OTHER_TASK = {"cl-pitch": "instrument_overall", "cl-instrument": "pitch_overall"
 
 
 def data(frame: pd.DataFrame, paper: bool = False) -> pd.DataFrame:
-    """One row a method: `name`, `method`, `chosen`, `seeds`, means and sd, `rule` of the choice.
+    """One row a method: `name`, `method`, `chosen`, `seeds`, means and sd, `rule` of selection.
 
-    The paper's choice has a row whether or not the rule chose it here too. A method without a
+    The paper's selection has a row whether or not the rule chose it here too. A method without a
     finished run has 0 seeds and NaN. `paper` adds the paper's numbers as `paper_…`.
     """
     table = configurations(frame)
-    if table.empty:
-        raise ValueError("Table 1 has no finished run to show; go on with `sweeper resume`")
-    chosen = choose(table)
-    first = [chosen.name] if chosen else []
-    names = list(dict.fromkeys([*first, PAPER_CHOICE, *METHODS]))
+    selection = select(table)
+    selected = [selection.name] if selection else []
+    names = list(dict.fromkeys([*selected, PAPER_SELECTION, *METHODS]))
     rows = table.set_index("name").reindex(names).reset_index()
     rows["method"] = [METHODS.get(name, f"Multi-view (L_rec + L_dis), {name}") for name in names]
-    rows["chosen"] = [name in first for name in names]
-    rows["rule"] = chosen.rule if chosen else ""
+    rows["chosen"] = rows["name"].isin(selected)
+    rows["rule"] = selection.rule if selection else ""
     rows["seeds"] = rows["seeds"].fillna(0).astype(int)
-    measures = [column for name in MEASURES for column in (name, f"{name}_sd")]
-    kept = rows[["name", "method", "chosen", "seeds", *measures, "rule"]]
-    return kept.assign(**_paper(names)) if paper else kept
+    if not rows["seeds"].any():
+        raise ValueError("Table 1 has no finished run to show; go on with `sweeper resume`")
+    kept = rows[["name", "method", "chosen", "seeds", *with_sd(MEASURES), "rule"]]
+    return kept.join(_paper(names)) if paper else kept
 
 
-def _paper(names: list[str]) -> dict[str, list[float]]:
+def _paper(names: list[str]) -> pd.DataFrame:
     numbers = [PAPER.get(name, (_NONE,) * len(MEASURES)) for name in names]
-    columns = zip(*numbers, strict=True)
-    return {f"paper_{name}": list(c) for name, c in zip(MEASURES, columns, strict=True)}
+    return pd.DataFrame(numbers, columns=[f"paper_{name}" for name in MEASURES])
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the numbers are, how the first row was chosen, and how many seeds there are."""
+    """What the numbers are, how the first row was selected, and how many seeds there are."""
     chosen = table[table["chosen"]]
     rule = "No configuration could be chosen yet."
     if len(chosen):
@@ -73,8 +72,8 @@ def caption(table: pd.DataFrame) -> str:
     done = table.loc[table["seeds"] > 0, "seeds"]
     return (
         "Table 1. Test accuracy of linear probes on z_p ⊕ z_s (overall), and margins Δ between "
-        f"the subspaces. {rule} {PAPER_CHOICE} is the paper's choice. In brackets: the task that "
-        "the pairs were not chosen for. Bold: the best of a column as printed. "
+        f"the subspaces. {rule} {PAPER_SELECTION} is the paper's choice. In brackets: the task "
+        "that the pairs were not chosen for. Bold: the best of a column as printed. "
         + ("In square brackets: the paper's numbers. " if "paper_delta_pitch" in table else "")
         + seeds_note(done, interval="±: 1 sd")
     )
@@ -87,32 +86,21 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column(table: pd.DataFrame, measure: str) -> list[str]:
-    other_task = table["name"].map(OTHER_TASK) == measure
-    rounded = table[measure].round(2)
-    best = rounded == rounded[~other_task].max()
-    spreads, papers = table[f"{measure}_sd"], table.get(f"paper_{measure}", table["seeds"] * _NONE)
-    has_subspaces = ~table["name"].isin(["encoder", *OTHER_TASK])
-    unfinished = (table["seeds"] == 0) & (has_subspaces | measure.endswith("_overall"))
-    rows = zip(unfinished, table[measure], spreads, papers, best, other_task, strict=True)
-    return [_cell(*row) for row in rows]
+    best = table.loc[table["name"].map(OTHER_TASK) != measure, measure].max()
+    return [_cell(row, measure, number(best)) for _, row in table.iterrows()]
 
 
-def _cell(
-    unfinished: bool, value: float, spread: float, paper: float, best: bool, other_task: bool
-) -> str:
+def _cell(row: pd.Series, measure: str, best: str) -> str:
     """`**0.71 ± 0.01** [0.71]`: bold if the best, in brackets if of the other task, the paper's."""
-    if unfinished:
+    value, paper = row[measure], row.get(f"paper_{measure}", _NONE)
+    has_margins = row["name"] not in ["encoder", *OTHER_TASK]
+    text = mean_and_sd(value, row[f"{measure}_sd"])
+    if row["seeds"] == 0 and (has_margins or measure.endswith("_overall")):
         text = "not finished"
-    elif math.isnan(value):
-        text = "–"
-    else:
-        text = _number(value) + ("" if math.isnan(spread) else f" ± {spread:.2f}")
-        text = f"({text})" if other_task else f"**{text}**" if best else text
-    return text if math.isnan(paper) else f"{text} [{_number(paper)}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    elif not math.isnan(value):
+        other_task = OTHER_TASK.get(row["name"]) == measure
+        text = f"({text})" if other_task else f"**{text}**" if number(value) == best else text
+    return text if math.isnan(paper) else f"{text} [{number(paper)}]"
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -144,5 +132,5 @@ _ANY_SYMBOL = re.compile("|".join(re.escape(s) for s in sorted(_SYMBOLS, key=len
 
 
 def _latex(text: str) -> str:
-    escaped = _ANY_SYMBOL.sub(lambda found: _SYMBOLS[found[0]], text)
+    escaped = _ANY_SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], text)
     return re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", escaped)

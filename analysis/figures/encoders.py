@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
@@ -14,11 +15,11 @@ from matplotlib.figure import Figure
 
 from analysis.comparison import Comparison
 from analysis.figures import style
-from analysis.markdown import markdown_table
-from analysis.results import TASKS
+from analysis.markdown import markdown_table, mean_and_sd, number
 
+CAPTION = "Frozen encoders compared: the downstream clips by pitch, and below by instrument family."
 ACROSS = 4  # maps side by side; more encoders take another pair of rows
-_SHORT = {"pitch": "pitch", "instrument": "family"}  # what the maps are coloured by
+_LABELS = {"pitch": "pitch", "instrument": "family"}  # what the maps are coloured by
 
 # Twelve hues whose neighbours in the list differ in lightness too. With three marks, a colour's
 # grey and its mark still name the family. NSynth has eleven.
@@ -35,33 +36,24 @@ _TITLES = 0.26  # inches a row
 Families = dict[str, tuple[str, str]]  # name -> colour and mark
 
 
-def caption(comparison: Comparison) -> str:
-    """What the maps and the numbers are."""
-    return (
-        "Frozen encoders compared: the downstream clips by pitch, and below by instrument family. "
-        + note(comparison)
-    )
-
-
 def note(comparison: Comparison) -> str:
     """How the maps were made, and what the titles' numbers are."""
     drawn = comparison.table.dropna(subset="method")
-    groups = {method: drawn[drawn["method"] == method] for method in drawn["method"].unique()}
-    made = "; ".join(_made(method, rows) for method, rows in groups.items())
-    asked = json.loads(drawn["settings"].iloc[0])["neighbours"]
+    made = "; ".join(_made(str(name), rows) for name, rows in drawn.groupby("method", sort=False))
+    count = json.loads(drawn["settings"].iloc[0])["neighbours"]
     return (
-        f"{made}. sep: how often a clip's {asked} nearest in the raw latents share its label, 0 by "
+        f"{made}. sep: how often a clip's {count} nearest in the raw latents share its label, 0 by "
         "chance, 1 always. acc: test accuracy of linear probes. First: who sees both best."
     )
 
 
 def _made(method: str, rows: pd.DataFrame) -> str:
     """`UMAP (15 neighbours, min_dist 0.1, seed 0): logmel, audiomae`."""
-    known = json.loads(rows["settings"].iloc[0])
+    settings = json.loads(rows["settings"].iloc[0])
     how = ""
-    if "n_neighbors" in known:
+    if "n_neighbors" in settings:
         how = " ({n_neighbors} neighbours, min_dist {min_dist:g}, seed {random_state})"
-    return f"{method}{how.format(**known)}: {', '.join(rows['encoder'])}"
+    return f"{method}{how.format(**settings)}: {', '.join(rows['encoder'])}"
 
 
 def draw(comparison: Comparison) -> Figure:
@@ -71,21 +63,20 @@ def draw(comparison: Comparison) -> Figure:
     across = -(-len(table) // blocks)
     width = style.SINGLE if across < 3 else style.DOUBLE
     side = (width - _KEYS) / max(across, 1.4) - 0.06
-    scale, families = Normalize(*_range(points["pitch"])), _families(points)
+    scale = Normalize(float(points["pitch"].min()), float(points["pitch"].max()))
+    families = _families(points)
     with style.paper():
         foot = f"{note(comparison)} {comparison.line}"
         figure = style.canvas(width, blocks * (2 * side + 3 * _TITLES), foot)
         grid = _grid(figure, blocks, across, side)
         for place, (_, row) in enumerate(table.iterrows()):
             block, column = divmod(place, across)
-            own = points[points["encoder"] == row["encoder"]]
+            clips = points[points["encoder"] == row["encoder"]]
             by_pitch, by_family = grid[2 * block][column], grid[2 * block + 1][column]
             _map(by_pitch, row, "pitch")
             _map(by_family, row, "instrument")
-            by_pitch.scatter(
-                own["x"], own["y"], c=own["pitch"], cmap=_PITCHES, norm=scale, **_points(own)
-            )
-            _by_family(by_family, own, families)
+            _by_pitch(by_pitch, clips, scale)
+            _by_family(by_family, clips, families)
         _colour_bar(figure, grid[0][-1], scale)
         _family_key(grid[1][-1], families)
     return figure
@@ -100,16 +91,9 @@ def _grid(figure: Figure, blocks: int, across: int, side: float) -> list[list[Ax
     return [list(row) for row in grid]
 
 
-def _range(pitches: pd.Series) -> tuple[float, float]:
-    return float(pitches.min()), float(pitches.max())
-
-
 def _families(points: pd.DataFrame) -> Families:
-    names = sorted(points["family"].unique())
-    return {
-        name: (_FAMILIES[i % len(_FAMILIES)], _MARKS[i % len(_MARKS)])
-        for i, name in enumerate(names)
-    }
+    looks = zip(cycle(_FAMILIES), cycle(_MARKS), strict=True)
+    return dict(zip(sorted(points["family"].unique()), looks, strict=False))
 
 
 def _map(axes: Axes, row: pd.Series, task: str) -> None:
@@ -131,23 +115,25 @@ def _size(row: pd.Series) -> str:
 
 
 def _scores(row: pd.Series, task: str) -> str:
-    separation = _number(row[f"separation_{task}"])
-    return f"{_SHORT[task]} sep {separation}, acc {_number(row[task])}"
+    separation = number(row[f"separation_{task}"])
+    return f"{_LABELS[task]} sep {separation}, acc {number(row[task])}"
 
 
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+def _by_pitch(axes: Axes, clips: pd.DataFrame, scale: Normalize) -> None:
+    look = _points(clips)
+    axes.scatter(clips["x"], clips["y"], c=clips["pitch"], cmap=_PITCHES, norm=scale, **look)
 
 
-def _by_family(axes: Axes, own: pd.DataFrame, families: Families) -> None:
+def _by_family(axes: Axes, clips: pd.DataFrame, families: Families) -> None:
     for name, (colour, mark) in families.items():
-        rows = own[own["family"] == name]
-        axes.scatter(rows["x"], rows["y"], c=colour, marker=mark, **_points(own))
+        rows = clips[clips["family"] == name]
+        axes.scatter(rows["x"], rows["y"], c=colour, marker=mark, **_points(clips))
 
 
-def _points(own: pd.DataFrame) -> dict[str, Any]:
+def _points(clips: pd.DataFrame) -> dict[str, Any]:
     """Smaller where there are more; drawn as pixels, or a PDF would hold thousands of paths."""
-    return {"s": min(5.0, max(1.0, 4_000 / max(len(own), 1))), "linewidths": 0, "rasterized": True}
+    area = min(5.0, max(1.0, 4_000 / max(len(clips), 1)))
+    return {"s": area, "linewidths": 0, "rasterized": True}
 
 
 def _colour_bar(figure: Figure, place: Axes, scale: Normalize) -> None:
@@ -159,27 +145,21 @@ def _colour_bar(figure: Figure, place: Axes, scale: Normalize) -> None:
 
 
 def _family_key(place: Axes, families: Families) -> None:
-    keys = [style.key(mark, colour, name, 16) for name, (colour, mark) in families.items()]
+    keys = [style.key(name, mark, colour, 16) for name, (colour, mark) in families.items()]
     place.legend(handles=keys, loc="center left", handletextpad=0.1, labelspacing=0.2)
 
 
 def text_table(table: pd.DataFrame) -> pd.DataFrame:
     """The table as strings, for a console or Markdown."""
-    return pd.DataFrame(
-        {
-            "encoder": table["encoder"],
-            "T × D": [_size(row) for _, row in table.iterrows()],
-            **{f"{_SHORT[task]} acc": _spread(table, task) for task in TASKS},
-            **{f"{_SHORT[task]} sep": table[f"separation_{task}"].map(_number) for task in TASKS},
-        }
-    )
-
-
-def _spread(table: pd.DataFrame, task: str) -> list[str]:
-    rows = zip(table[task], table[f"{task}_sd"], strict=True)
-    return [_number(mean) + ("" if pd.isna(sd) else f" ± {sd:.2f}") for mean, sd in rows]
+    sizes = [_size(row) for _, row in table.iterrows()]
+    text = pd.DataFrame({"encoder": table["encoder"], "T × D": sizes})
+    for task, label in _LABELS.items():
+        text[f"{label} acc"] = table[task].combine(table[f"{task}_sd"], mean_and_sd)
+    for task, label in _LABELS.items():
+        text[f"{label} sep"] = table[f"separation_{task}"].map(number)
+    return text
 
 
 def markdown(comparison: Comparison) -> str:
     table = markdown_table(text_table(comparison.table), rule="---:")
-    return f"{caption(comparison)}\n\n{table}\n\n{comparison.line}\n"
+    return f"{CAPTION} {note(comparison)}\n\n{table}\n\n{comparison.line}\n"

@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from analysis.configurations import (
-    IDENTITY,
-    configurations,
-    multiview,
-    reconstruction_only,
-    seeds_note,
-)
-from analysis.figures import outliers as scale
-from analysis.figures import style
-from analysis.results import TASKS
+from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
+from analysis.effects import spearman
+from analysis.figures import outliers, style
+from analysis.markdown import seeds_note
+from analysis.results import TASKS, with_sd
 
-_AREAS = (7.0, 42.0)  # points², for 1 − λ = 0 and 1
+CAPTION = (
+    "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
+    "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
+    "drawn, reconstruction only counted once."
+)
+_AREAS = style.Areas("weight", values=(0, 1), points2=(7.0, 42.0))  # 1 − λ, of L_dis
 _LINES = {"cl-pitch": "CL-Pitch", "cl-instrument": "CL-Instr.", "encoder": "encoder"}
 _SHOWN_LAMBDAS = 4
 _NAME_HEIGHT = 0.085  # of a panel: two lines' names nearer than this would touch
@@ -41,15 +41,8 @@ def data(frame: pd.DataFrame) -> pd.DataFrame:
 def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
     rows = table[table["kind"].isin(["multiview", "encoder", f"cl-{task}"])]
     named = rows.rename(columns=lambda name: name.replace(f"{task}_overall", "accuracy"))
-    measures = ["mse", "mse_sd", "accuracy", "accuracy_sd"]
-    return named.assign(task=task)[["task", "name", *IDENTITY, "seeds", *measures]]
-
-
-def spearman(x: pd.Series[float], y: pd.Series[float]) -> float:
-    """Rank correlation, ties at their mean rank; NaN for fewer than three points or no spread."""
-    if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
-        return math.nan
-    return float(x.rank().corr(y.rank()))
+    columns = ["task", "name", *IDENTITY, "seeds", *with_sd(["mse", "accuracy"])]
+    return named.assign(task=task)[columns]
 
 
 def correlation(table: pd.DataFrame, task: str) -> float:
@@ -60,19 +53,11 @@ def correlation(table: pd.DataFrame, task: str) -> float:
 
 def note(table: pd.DataFrame) -> str:
     """What the figure leaves out or moves, and what its bars are."""
-    left_out = int((multiview(table)["mse"].isna() & (table["task"] == TASKS[0])).sum())
-    configurations = "configuration" if left_out == 1 else "configurations"
-    held = scale.note(pd.concat([_held(table, task) for task in TASKS]))
-    left = f"λ = 0 has no decoder: {left_out} {configurations} left out. "
-    return left + held + seeds_note(table["seeds"])
-
-
-def caption(table: pd.DataFrame) -> str:
-    return (
-        "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
-        "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
-        "drawn, reconstruction only counted once. " + note(table)
-    )
+    count = int((multiview(table)["mse"].isna() & (table["task"] == TASKS[0])).sum())
+    configurations = "configuration" if count == 1 else "configurations"
+    omitted = f"λ = 0 has no decoder: {count} {configurations} left out. "
+    clipped = outliers.note(pd.concat([_clipped(table, task) for task in TASKS]))
+    return omitted + clipped + seeds_note(table["seeds"])
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
@@ -81,9 +66,9 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
         figure = style.canvas(style.SINGLE, 4.3, f"{note(table)} {foot}")
         panels = figure.subplots(len(TASKS), 1, sharex=True)
         for axes, task in zip(panels, TASKS, strict=True):
-            _panel(axes, _held(table, task), task, correlation(table, task))
+            _panel(axes, _clipped(table, task), task, correlation(table, task))
             _baselines(axes, table[(table["task"] == task) & (table["kind"] != "multiview")])
-        _mse_axis(panels[-1], _held(table, TASKS[0])["mse"])
+        _mse_axis(panels[-1], _clipped(table, TASKS[0])["mse"])
         _legend(figure, table)
     return figure
 
@@ -92,18 +77,19 @@ def _points(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["kind"] == "multiview") & table["mse"].notna()]
 
 
-def _held(table: pd.DataFrame, task: str) -> pd.DataFrame:
+def _clipped(table: pd.DataFrame, task: str) -> pd.DataFrame:
     """The points of a panel as they are drawn: those far out at the edge."""
     points = _points(table[table["task"] == task])
-    return scale.hold(scale.hold(points, "mse", log=scale.is_wide(points["mse"])), "accuracy")
+    points = outliers.clip_outliers(points, "mse", log=outliers.is_wide(points["mse"]))
+    return outliers.clip_outliers(points, "accuracy")
 
 
 def _panel(axes: Axes, table: pd.DataFrame, task: str, rho: float) -> None:
     points, star = multiview(table), reconstruction_only(table)
     style.error_bars(axes, table, "mse", "accuracy")
     small_on_top = points.assign(weight=1 - points["lam"]).sort_values("lam", kind="stable")
-    style.scatter(axes, small_on_top, "mse", "accuracy", ("weight", _AREAS, (0, 1)))
-    axes.scatter(star["mse"], star["accuracy"], s=70, **style.STAR)
+    style.scatter(axes, small_on_top, "mse", "accuracy", _AREAS)
+    style.star(axes, star["mse"], star["accuracy"], 70)
     style.arrows(axes, table, "mse", "accuracy")
     shown = "n/a" if math.isnan(rho) else f"{rho:.2f}".replace("-", "−")
     axes.set(title=f"{task.capitalize()}   Spearman ρ = {shown}", xlabel="")
@@ -133,7 +119,7 @@ def spread(values: list[float], gap: float) -> list[float]:
 
 def _mse_axis(axes: Axes, mse: pd.Series[float]) -> None:
     axes.set_xlabel("reconstruction MSE")
-    if scale.is_wide(mse):
+    if outliers.is_wide(mse):
         axes.set(xscale="log", xlabel="reconstruction MSE (log scale)")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(FixedLocator(log_ticks(mse.min(), mse.max())))
@@ -152,8 +138,5 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
     points = multiview(_points(table))
     lambdas = sorted(points["lam"].unique(), reverse=True)
     shown = lambdas[:: math.ceil(len(lambdas) / _SHOWN_LAMBDAS) or 1]
-    areas = [_AREAS[0] + (1 - lam) * (_AREAS[1] - _AREAS[0]) for lam in shown]
-    sizes = [
-        style.key("o", style.GREY, f"{lam:g}", area) for lam, area in zip(shown, areas, strict=True)
-    ]
+    sizes = _AREAS.keys({f"{lam:g}": 1 - lam for lam in shown})
     style.legend(figure, [*style.names_of(points), ("λ", sizes)])

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.configurations import (
-    IDENTITY,
-    configurations,
-    multiview,
-    reconstruction_only,
-    seeds_note,
-)
-from analysis.figures import outliers as scale
-from analysis.figures import style
-from analysis.selection import choose
+from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
+from analysis.figures import outliers, style
+from analysis.markdown import seeds_note
+from analysis.results import MARGINS, with_sd
+from analysis.selection import select
 
-_AREAS = (8.0, 95.0)  # points², for the lowest and the highest mean overall accuracy
+CAPTION = (
+    "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
+    "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
+    "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant."
+)
+_POINTS2 = (8.0, 95.0)  # areas for the lowest and the highest mean overall accuracy
 _RING = 130.0  # points² more than the point inside
-_MEASURES = ("delta_pitch", "delta_instrument", "mean_overall")
 
 
 def data(frame: pd.DataFrame) -> pd.DataFrame:
@@ -30,26 +30,16 @@ def data(frame: pd.DataFrame) -> pd.DataFrame:
     points = table[table["kind"] == "multiview"].reset_index(drop=True)
     if points.empty:
         raise ValueError("Figure 3 has no finished run to draw; go on with `sweeper resume`")
-    chosen = choose(table)
-    measures = [column for name in _MEASURES for column in (name, f"{name}_sd")]
-    kept = points[["name", *IDENTITY, "seeds", *measures]]
-    return kept.assign(chosen=kept["name"] == (chosen.name if chosen else None))
+    selection = select(table)
+    kept = points[["name", *IDENTITY, "seeds", *with_sd([*MARGINS, "mean_overall"])]]
+    return kept.assign(chosen=kept["name"] == (selection.name if selection else None))
 
 
 def note(table: pd.DataFrame) -> str:
     """Which configuration the ring marks, what is moved, and what the bars are."""
     ringed = table.loc[table["chosen"], "name"]
     ring = f"Ring: {ringed.iloc[0]} (Table 1). " if len(ringed) else ""
-    return ring + scale.note(_held(table)) + seeds_note(table["seeds"])
-
-
-def caption(table: pd.DataFrame) -> str:
-    return (
-        "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
-        "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
-        "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant. "
-        + note(table)
-    )
+    return ring + outliers.note(_clipped(table)) + seeds_note(table["seeds"])
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
@@ -57,28 +47,31 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
     with style.paper():
         figure = style.canvas(style.SINGLE, 3.75, f"{note(table)} {foot}")
         axes = figure.subplots()
-        _points(axes, _held(table))
+        points = _clipped(table)
+        areas = _areas(points)
+        _points(axes, points, areas)
         _quadrant(axes)
         axes.set_xlabel("Δ pitch = acc($z_p$) − acc($z_s$)")
         axes.set_ylabel("Δ instrument = acc($z_s$) − acc($z_p$)")
-        _legend(figure, _held(table))
+        style.legend(figure, [*style.names_of(multiview(points)), ("Overall acc.", _keys(areas))])
     return figure
 
 
-def _held(table: pd.DataFrame) -> pd.DataFrame:
+def _clipped(table: pd.DataFrame) -> pd.DataFrame:
     """The points as they are drawn: those far out at the edge."""
-    held = scale.hold(scale.hold(table, "delta_pitch"), "delta_instrument")
-    return held.assign(mean_overall=scale.clip(table["mean_overall"]))
+    for margin in MARGINS:
+        table = outliers.clip_outliers(table, margin)
+    return table.assign(mean_overall=outliers.clip(table["mean_overall"]))
 
 
-def _points(axes: Axes, table: pd.DataFrame) -> None:
-    x, y = "delta_pitch", "delta_instrument"
+def _points(axes: Axes, table: pd.DataFrame, areas: style.Areas) -> None:
+    x, y = MARGINS
     star, ringed = reconstruction_only(table), table[table["chosen"]]
     small_on_top = multiview(table).sort_values("mean_overall", ascending=False, kind="stable")
     style.error_bars(axes, table, x, y)
-    style.scatter(axes, small_on_top, x, y, ("mean_overall", _AREAS, _range(table)))
-    axes.scatter(star[x], star[y], s=1.8 * _areas(star, table), **style.STAR)
-    axes.scatter(ringed[x], ringed[y], s=_RING + _areas(ringed, table), **style.RING)
+    style.scatter(axes, small_on_top, x, y, areas)
+    style.star(axes, star[x], star[y], 1.8 * areas.of(star["mean_overall"]))
+    style.ring(axes, ringed[x], ringed[y], _RING + areas.of(ringed["mean_overall"]))
     style.arrows(axes, table, x, y)
 
 
@@ -92,24 +85,14 @@ def _quadrant(axes: Axes) -> None:
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
 
 
-def _range(table: pd.DataFrame) -> tuple[float, float]:
-    """Accuracies of the smallest and the largest area, apart even when all are equal."""
+def _areas(table: pd.DataFrame) -> style.Areas:
+    """By overall accuracy; the smallest and the largest area differ even when all are equal."""
     low, high = float(table["mean_overall"].min()), float(table["mean_overall"].max())
-    return (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
+    values = (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
+    return style.Areas("mean_overall", values, _POINTS2)
 
 
-def _areas(rows: pd.DataFrame, table: pd.DataFrame) -> pd.Series[float]:
-    low, high = _range(table)
-    share = (rows["mean_overall"] - low) / (high - low)
-    return _AREAS[0] + share * (_AREAS[1] - _AREAS[0])
-
-
-def _legend(figure: Figure, table: pd.DataFrame) -> None:
-    low, high = _range(table)
+def _keys(areas: style.Areas) -> list[Line2D]:
+    low, high = areas.values
     round_values = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
-    shown = pd.DataFrame({"mean_overall": [v for v in round_values if low <= v <= high]})
-    sizes = [
-        style.key("o", style.GREY, f"{value:.3g}", area)
-        for value, area in zip(shown["mean_overall"], _areas(shown, table), strict=True)
-    ]
-    style.legend(figure, [*style.names_of(multiview(table)), ("Overall acc.", sizes)])
+    return areas.keys({f"{value:.3g}": value for value in round_values if low <= value <= high})

@@ -1,4 +1,4 @@
-"""Which points an axis shows in their place, and which it holds at its edge."""
+"""Which points an axis shows in their place, and which it shows at its edge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 _FENCE = 3.0  # interquartile ranges beyond the quartiles: Tukey's "far out"
 _FEWEST = 8  # points, before any can be called far out
-_EDGE = 0.08  # of the span of the others, that a held point stands beyond them
+_EDGE = 0.08  # of the span of the others, that a clipped point stands beyond them
 _NAMED = 3
 
 
@@ -17,21 +17,21 @@ def is_wide(values: pd.Series) -> bool:
     return len(values) > 0 and bool(values.max() > 3 * values.min())
 
 
-def hold(table: pd.DataFrame, column: str, log: bool = False) -> pd.DataFrame:
+def clip_outliers(table: pd.DataFrame, column: str, log: bool = False) -> pd.DataFrame:
     """Moves values that are far out to just beyond the others, so that these can be told apart.
 
-    Adds `{column}_beyond` (−1, 0 or 1). A point that is held loses its interval.
+    Adds `{column}_clipped` (−1, 0 or 1). A point that is clipped loses its interval.
     """
     values: pd.Series[float] = table[column].map(math.log10) if log else table[column]
     low, high = _limits(values)
-    held = values.clip(low, high)
-    beyond = (values > high).astype(int) - (values < low).astype(int)
-    moved = {
-        column: table[column].where(beyond == 0, 10**held if log else held),
-        f"{column}_sd": table[f"{column}_sd"].where(beyond == 0),
-        f"{column}_beyond": beyond,
+    clipped = values.clip(low, high)
+    direction = (values > high).astype(int) - (values < low).astype(int)
+    columns = {
+        column: table[column].where(direction == 0, 10**clipped if log else clipped),
+        f"{column}_sd": table[f"{column}_sd"].where(direction == 0),
+        f"{column}_clipped": direction,
     }
-    return table.assign(**moved)
+    return table.assign(**columns)
 
 
 def clip(values: pd.Series[float]) -> pd.Series[float]:
@@ -40,19 +40,19 @@ def clip(values: pd.Series[float]) -> pd.Series[float]:
 
 
 def note(table: pd.DataFrame) -> str:
-    """Names the configurations of a table that `hold` moved; empty when it moved none."""
-    far = table[table.filter(regex="_beyond$").ne(0).any(axis=1)]
+    """Names the configurations that `clip_outliers` moved; empty when it moved none."""
+    far = table[table.filter(regex="_clipped$").ne(0).any(axis=1)]
     names = list(far["name"].unique())
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"Off the scale (arrows): {', '.join(names[:_NAMED])}{more}. " if names else ""
 
 
 def _limits(values: pd.Series) -> tuple[float, float]:
-    known = values.dropna()
-    low, high = known.quantile(0.25), known.quantile(0.75)
+    values = values.dropna()
+    low, high = values.quantile(0.25), values.quantile(0.75)
     reach = _FENCE * (high - low)
-    near = known[known.between(low - reach, high + reach)]
-    if len(known) < _FEWEST or len(near) == len(known):
+    near = values[values.between(low - reach, high + reach)]
+    if len(values) < _FEWEST or len(near) == len(values):
         return -math.inf, math.inf
     edge = _EDGE * (near.max() - near.min())
     return float(near.min() - edge), float(near.max() + edge)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -37,24 +38,29 @@ _RAMPS = {
 }
 _MARKERS = dict(zip(PRINCIPLES, "os^", strict=True))
 _MORE_MARKERS = "Dvp<>h"  # for principles that a user registers
-STAR: dict[str, Any] = {
-    "marker": "*",
-    "c": INK,
-    "edgecolors": "white",
-    "linewidths": 0.4,
-    "zorder": 4,
-}
-RING: dict[str, Any] = {
-    "marker": "o",
-    "c": "none",
-    "edgecolors": INK,
-    "linewidths": 0.7,
-    "zorder": 4,
-}
 
 _FOOT_SIZE = 7.0
 _FOOT_LINE = 0.125  # inches
 _GAP = 0.035  # inches, around the foot
+
+
+@dataclass(frozen=True)
+class Areas:
+    """How large a mark is for a value of `column`: areas grow in proportion to the value."""
+
+    column: str
+    values: tuple[float, float]  # of the smallest and of the largest mark
+    points2: tuple[float, float]  # their areas
+
+    def of(self, values: pd.Series[float]) -> pd.Series[float]:
+        """Areas in points²."""
+        (low, high), (smallest, largest) = self.values, self.points2
+        return smallest + (values - low) / (high - low) * (largest - smallest)
+
+    def keys(self, labels: dict[str, float]) -> list[Line2D]:
+        """A legend's keys: a grey mark for each labelled value."""
+        areas = self.of(pd.Series(labels, dtype=float))
+        return [key(str(label), "o", GREY, area) for label, area in areas.items()]
 
 
 def paper() -> AbstractContextManager[None]:
@@ -64,10 +70,9 @@ def paper() -> AbstractContextManager[None]:
 
 def markers(principles: Iterable[str]) -> dict[str, str]:
     """A marker for each principle; those of the paper always have the same."""
+    others = cycle(_MORE_MARKERS)
     names = ordered(list(principles), PRINCIPLES)
-    others = [name for name in names if name not in _MARKERS]
-    more = {name: _MORE_MARKERS[i % len(_MORE_MARKERS)] for i, name in enumerate(others)}
-    return {name: (_MARKERS | more)[name] for name in names}
+    return {name: _MARKERS.get(name) or next(others) for name in names}
 
 
 def tints(name: str, count: int) -> list[str]:
@@ -101,11 +106,12 @@ def _wrapped(text: str, width: float) -> list[str]:
     return lines
 
 
-def key(marker: str, colour: str, label: str, area: float = 22.0) -> Line2D:
-    """A legend's handle: one marker of `area` points²."""
+def key(label: str, marker: str = "", colour: str = "none", area: float = 22.0) -> Line2D:
+    """A legend's handle: one mark of `area` points²; without a marker, a title or a gap."""
+    edge, width = (INK, 0.5) if colour == "white" else ("white", 0.4)
     return Line2D(
         [], [], linestyle="", marker=marker, markersize=area**0.5, color=colour, label=label,
-        markeredgecolor="white", markeredgewidth=0.4,
+        markeredgecolor=edge, markeredgewidth=width,
     )  # fmt: skip
 
 
@@ -114,40 +120,41 @@ def legend(figure: Figure, columns: Sequence[Column]) -> None:
     rows = max(len(keys) for _, keys in columns)
     handles: list[Artist] = []
     for title, keys in columns:
-        blanks = [key("", "none", "") for _ in range(rows - len(keys))]
-        handles += [key("", "none", title), *keys, *blanks]
-    drawn = figure.legend(handles=handles, loc="outside upper center", ncols=len(columns))
-    for text in drawn.get_texts()[:: rows + 1]:
+        handles += [key(title), *keys, *(key("") for _ in range(rows - len(keys)))]
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=len(columns))
+    for text in legend.get_texts()[:: rows + 1]:
         text.set_fontweight("bold")
 
 
 def names_of(points: pd.DataFrame) -> list[Column]:
     """The legend's columns of the objectives and the principles that are there."""
-    objectives = [key("o", COLOURS[o], o) for o in ordered(points["objective"], OBJECTIVES)]
-    star = key("*", INK, RECONSTRUCTION_ONLY, area=60)
-    principles = [key(marker, GREY, name) for name, marker in markers(points["principle"]).items()]
+    objectives = [key(o, "o", COLOURS[o]) for o in ordered(points["objective"], OBJECTIVES)]
+    star = key(RECONSTRUCTION_ONLY, "*", INK, area=60)
+    principles = [key(name, marker, GREY) for name, marker in markers(points["principle"]).items()]
     return [("Objective", [*objectives, star]), ("Principle", principles)]
 
 
-def scatter(
-    axes: Axes,
-    points: pd.DataFrame,
-    x: str,
-    y: str,
-    size: tuple[str, tuple[float, float], tuple[float, float]],
-) -> None:
-    """One mark a configuration: colour by objective, marker by principle, area by `size`.
-
-    `size` is a column, the areas of its smallest and largest value, and these values.
-    """
+def scatter(axes: Axes, points: pd.DataFrame, x: str, y: str, areas: Areas) -> None:
+    """One mark a configuration: colour by objective, marker by principle, and its area."""
     import seaborn as sns  # here: half of the time that a report spends on imports
 
-    column, areas, values = size
+    if points.empty:  # seaborn warns of a palette without points
+        return
     sns.scatterplot(
         points, x=x, y=y, ax=axes, legend=False, linewidth=0.4, zorder=2,
         hue="objective", palette=COLOURS, style="principle", markers=markers(points["principle"]),
-        size=column, sizes=areas, size_norm=values,
+        size=areas.column, sizes=areas.points2, size_norm=areas.values,
     )  # fmt: skip
+
+
+def star(axes: Axes, x: pd.Series, y: pd.Series, area: float | pd.Series) -> None:
+    """Marks reconstruction only."""
+    axes.scatter(x, y, area, INK, marker="*", edgecolors="white", linewidths=0.4, zorder=4)
+
+
+def ring(axes: Axes, x: pd.Series, y: pd.Series, area: float | pd.Series) -> None:
+    """Marks the selected configuration."""
+    axes.scatter(x, y, area, "none", marker="o", edgecolors=INK, linewidths=0.7, zorder=4)
 
 
 def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
@@ -157,8 +164,8 @@ def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
 
 
 def arrows(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
-    """An arrow outwards from each point that `scale.hold` moved to the edge."""
-    towards = points[[f"{x}_beyond", f"{y}_beyond"]].to_numpy()
+    """An arrow outwards from each point that `clip_outliers` moved to the edge."""
+    towards = points[[f"{x}_clipped", f"{y}_clipped"]].to_numpy()
     for place, direction in zip(points[[x, y]].to_numpy(), towards, strict=True):
         if direction.any():
             axes.annotate(

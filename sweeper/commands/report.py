@@ -59,8 +59,8 @@ def write_report(
         )
     except (ValueError, OSError) as error:
         raise SweeperError(str(error)) from None
-    for path in written:
-        console.print(str(path), markup=False)
+    for line in [*written.paths, *written.omitted]:
+        console.print(str(line), markup=False)
 
 
 def write_comparison(

@@ -9,8 +9,8 @@ from analysis.configurations import (
     multiview,
     ordered,
     reconstruction_only,
-    seeds_note,
 )
+from analysis.markdown import seeds_note
 from tests.analysis.synthetic import (
     OBJECTIVES,
     PRINCIPLES,

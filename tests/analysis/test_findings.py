@@ -1,11 +1,13 @@
 """Verdicts turn when the data turn, and are withheld where data are missing."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pandas as pd
 import pytest
 
-from analysis.claims import explained
+from analysis.effects import eta_squared
 from analysis.findings import FAILS, HOLDS, OPEN, findings, markdown
 from tests.analysis.synthetic import SWEEPS, Row, frame, full_rows, unfinished
 
@@ -15,8 +17,8 @@ def verdicts(rows: list[Row]) -> dict[str, str]:
     return dict(zip(table["claim"], table["holds"], strict=True))
 
 
-def verdict(found: dict[str, str], words: str) -> str:
-    matching = [holds for claim, holds in found.items() if words in claim]
+def verdict(judged: dict[str, str], words: str) -> str:
+    matching = [holds for claim, holds in judged.items() if words in claim]
     assert len(matching) == 1, matching
     return matching[0]
 
@@ -30,10 +32,18 @@ def unchanged() -> dict[str, str]:
     return verdicts(full_rows(1))
 
 
+def test_claims_are_judged_on_numbers_never_on_a_figure() -> None:
+    program = (
+        "import sys, analysis.findings; print({'matplotlib', 'analysis.figures'} & {*sys.modules})"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert printed.stdout == "set()\n", printed.stderr
+
+
 def test_a_sweep_made_after_the_paper_bears_out_most_of_its_claims() -> None:
-    found = list(verdicts(full_rows(3)).values())
-    assert found.count(HOLDS) >= 18
-    assert OPEN not in found
+    judged = list(verdicts(full_rows(3)).values())
+    assert judged.count(HOLDS) >= 18
+    assert OPEN not in judged
 
 
 def test_a_sweep_that_has_only_begun_is_not_judged() -> None:
@@ -107,13 +117,13 @@ def test_explained_variance_is_one_for_the_only_factor_that_matters() -> None:
             "delta_instrument": [0.1, 0.1, 0.3, 0.3],
         }
     )
-    assert explained(rows, "objective") == pytest.approx(1)
-    assert explained(rows, "principle") == pytest.approx(0)
+    assert eta_squared(rows, "objective") == pytest.approx(1)
+    assert eta_squared(rows, "principle") == pytest.approx(0)
 
 
 def test_the_markdown_counts_the_verdicts() -> None:
     table = findings(frame(full_rows(1)))
     lines = markdown(table).splitlines()
-    held = (table["holds"] == HOLDS).sum()
-    assert lines[2].startswith(f"Holds: {held}, does not hold: ")
+    holding = (table["holds"] == HOLDS).sum()
+    assert lines[2].startswith(f"Holds: {holding}, does not hold: ")
     assert {line.count("|") for line in lines[4:]} == {7}

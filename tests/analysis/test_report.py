@@ -14,20 +14,22 @@ from sqlalchemy import create_engine
 from analysis.report import report
 from tests.analysis.synthetic import (
     Row,
-    baseline_row,
     full_rows,
-    multiview_row,
     nasty_rows,
     results,
     unfinished,
 )
 
 GOLDEN = Path(__file__).with_name("golden")
-TEXTS = (".csv", ".md", ".tex")
+NO_FIGURE_4 = (
+    "Figure 4 needs a finished λ = 1 run and a λ < 1 run of the same seed; "
+    "go on with `sweeper resume`"
+)
+NO_TABLE_1 = "Table 1 has no finished run to show; go on with `sweeper resume`"
 
 
 def written(out: Path, rows: list[Row], **asked: object) -> dict[str, bytes]:
-    paths = report(results(rows), out=out, **asked)  # type: ignore[arg-type]
+    paths = report(results(rows), out=out, **asked).paths  # type: ignore[arg-type]
     return {path.name: path.read_bytes() for path in paths}
 
 
@@ -112,11 +114,27 @@ def test_csv_is_what_any_tool_reads(nasty: dict[str, bytes], tmp_path: Path) -> 
             assert len(pd.read_csv(tmp_path / name)) > 4
 
 
-def test_a_partial_sweep_draws_what_it_can_and_says_why_not_the_rest(tmp_path: Path) -> None:
-    rows = [multiview_row("Cosine", "SEP", 0.6, 0), baseline_row("encoder", 0)]
-    files = written(tmp_path, rows, formats=["svg"])
-    assert "figure-2.svg" in files and "figure-4.svg" not in files
-    assert files["figure-4.md"].decode().startswith("Figure 4 needs a finished λ = 1 run")
+@pytest.mark.parametrize(
+    ("lambdas", "absent"),
+    [
+        ([0.6], [NO_FIGURE_4]),
+        ([1.0], [NO_FIGURE_4]),
+        ([0.0], [NO_FIGURE_4, NO_TABLE_1]),
+        ([0.0, 1.0], []),
+    ],
+    ids=str,
+)
+def test_a_partial_sweep_draws_what_it_can_without_a_warning_and_says_why_not_the_rest(
+    lambdas: list[float], absent: list[str], tmp_path: Path
+) -> None:
+    rows = [row if row.get("lam") in lambdas else unfinished(row) for row in full_rows(1)]
+    paths, omitted = report(results(rows), out=tmp_path, formats=["svg"])
+    assert omitted == absent
+    names = {path.name for path in paths}
+    assert {"figure-2.svg", "figure-2.md", "figure-3.svg", "findings.md"} <= names
+    figure_4 = {"figure-4.svg", "figure-4.csv", "figure-4.md"}
+    assert figure_4 & names == (set() if NO_FIGURE_4 in absent else figure_4)
+    assert ("table-1.md" in names) == (NO_TABLE_1 not in absent)
 
 
 @pytest.mark.parametrize("asked", [{"figures": {4}, "tables": ()}, {}])

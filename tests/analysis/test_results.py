@@ -64,9 +64,10 @@ def test_the_provenance_counts_what_is_missing_failed_and_diverged() -> None:
     broken = [unfinished(row, state) for row, state in zip(rows, states, strict=False)]
     provenance = results(broken + rows[len(states) :]).provenance
     assert (provenance.cells, provenance.finished, provenance.seeds) == (57, 51, 1)
-    assert provenance.diverged == ("InfoNCE SIM λ=0 seed 0", "InfoNCE SIM λ=0.2 seed 0")
-    assert provenance.failed == ("InfoNCE SIM λ=0.4 seed 0",)
-    assert len(provenance.missing) == 3
+    labels = provenance.unfinished
+    assert labels["diverged"] == ("InfoNCE SIM λ=0 seed 0", "InfoNCE SIM λ=0.2 seed 0")
+    assert labels["failed"] == ("InfoNCE SIM λ=0.4 seed 0",)
+    assert len(labels["missing"]) == 3
     assert provenance.line.endswith(
         "1 seed · 51 of 57 cells finished, 3 missing, 1 failed, 2 diverged."
     )

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis.configurations import configurations
-from analysis.selection import FALLBACK, RULE, choose
+from analysis.selection import FALLBACK, RULE, select
 from tests.analysis.synthetic import Row, frame, full_rows, multiview_row, unfinished
 
 
@@ -27,8 +27,8 @@ RECONSTRUCTION = row("Cosine", 1.0, (0.0, 0.0), 0.80)
 
 
 def chosen(*rows: Row) -> str | None:
-    choice = choose(table(*rows))
-    return choice.name if choice else None
+    selection = select(table(*rows))
+    return selection.name if selection else None
 
 
 def table(*rows: Row) -> pd.DataFrame:
@@ -49,14 +49,14 @@ def test_a_configuration_that_loses_accuracy_is_out() -> None:
 
 def test_where_all_lose_accuracy_the_largest_margin_is_taken_and_the_rule_says_so() -> None:
     lost = [row("Cosine", 0.4, (0.3, 0.3), 0.5), row("VICReg", 0.6, (0.1, 0.1), 0.6)]
-    choice = choose(table(RECONSTRUCTION, *lost))
-    assert choice is not None
-    assert (choice.name, choice.rule) == ("Cosine SEP λ=0.4", FALLBACK)
+    selection = select(table(RECONSTRUCTION, *lost))
+    assert selection is not None
+    assert (selection.name, selection.rule) == ("Cosine SEP λ=0.4", FALLBACK)
 
 
 def test_without_a_reconstruction_only_run_the_fallback_applies() -> None:
-    choice = choose(table(row("Cosine", 0.4, (0.3, 0.3), 0.8)))
-    assert choice is not None and not choice.qualified
+    selection = select(table(row("Cosine", 0.4, (0.3, 0.3), 0.8)))
+    assert selection is not None and selection.rule == FALLBACK
 
 
 def test_lambda_zero_has_no_reconstruction_and_is_no_candidate() -> None:
@@ -92,6 +92,6 @@ def test_test_accuracies_play_no_part(seeds: int) -> None:
         else cell
         for i, cell in enumerate(rows)
     ]
-    first, second = choose(configurations(frame(rows))), choose(configurations(frame(scrambled)))
+    first, second = select(configurations(frame(rows))), select(configurations(frame(scrambled)))
     assert first == second
     assert first is not None and first.rule == RULE

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from analysis import table1
-from analysis.selection import PAPER_CHOICE
+from analysis.selection import PAPER_SELECTION
 from tests.analysis.synthetic import Row, baseline_row, frame, full_rows, multiview_row, unfinished
 
 
@@ -14,13 +14,13 @@ def cell(seed: int, **measures: float) -> Row:
 def test_the_methods_stand_in_the_order_of_the_paper() -> None:
     names = list(table1.data(frame(full_rows(1)))["name"])
     assert names[1:] == [
-        PAPER_CHOICE, "reconstruction only", "cl-pitch", "cl-instrument", "encoder"
+        PAPER_SELECTION, "reconstruction only", "cl-pitch", "cl-instrument", "encoder"
     ]  # fmt: skip
 
 
 def test_the_paper_s_choice_is_one_row_where_it_is_chosen_here_too() -> None:
     table = table1.data(frame([cell(0)]))
-    assert list(table["name"])[:2] == [PAPER_CHOICE, "reconstruction only"]
+    assert list(table["name"])[:2] == [PAPER_SELECTION, "reconstruction only"]
     assert table["chosen"].tolist() == [True, False, False, False, False]
 
 
@@ -46,9 +46,9 @@ def texts(rows: list[Row], paper: bool = False) -> dict[str, list[str]]:
 
 def test_one_seed_has_no_interval_and_several_have_the_sd() -> None:
     one = texts([cell(0, pitch_overall=0.72)])
-    assert one[PAPER_CHOICE][1] == "**0.72**"
+    assert one[PAPER_SELECTION][1] == "**0.72**"
     two = texts([cell(0, pitch_overall=0.70), cell(1, pitch_overall=0.74)])
-    assert two[PAPER_CHOICE][1] == "**0.72 ± 0.03**"
+    assert two[PAPER_SELECTION][1] == "**0.72 ± 0.03**"
 
 
 def test_the_other_task_of_a_cl_baseline_is_in_brackets_and_never_bold() -> None:
@@ -76,14 +76,14 @@ def test_a_margin_that_rounds_to_zero_has_no_sign_and_others_a_true_minus() -> N
             0, pitch_private=0.6, pitch_shared=0.601, instrument_private=0.9, instrument_shared=0.8
         )
     ]
-    text = texts(rows)[PAPER_CHOICE]
+    text = texts(rows)[PAPER_SELECTION]
     assert (text[0], text[2]) == ("**0.00**", "**−0.10**")
 
 
 def test_the_paper_s_numbers_stand_beside_ours_on_request() -> None:
     text = texts(full_rows(1), paper=True)
     assert text["cl-pitch"] == ["–", "0.63 [0.65]", "–", "(0.41) [0.35]"]
-    assert text[PAPER_CHOICE][0].endswith("[0.10]")
+    assert text[PAPER_SELECTION][0].endswith("[0.10]")
     assert not any("[" in cell for cells in texts(full_rows(1)).values() for cell in cells)
 
 
@@ -113,5 +113,6 @@ def test_latex_is_booktabs_and_escapes_what_latex_would_read() -> None:
 
 
 def test_no_finished_run_says_what_to_do() -> None:
-    with pytest.raises(ValueError, match="no finished run to show; go on with `sweeper resume`"):
-        table1.data(frame([unfinished(row) for row in full_rows(1)]))
+    for rows in ([], [multiview_row("Cosine", "SEP", 0.0, 0)]):  # λ = 0 has no row in it
+        with pytest.raises(ValueError, match="no finished run to show; go on with `sweeper resu"):
+            table1.data(frame([*rows, *(unfinished(row) for row in full_rows(1))]))

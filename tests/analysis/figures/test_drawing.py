@@ -32,8 +32,8 @@ Drawings = dict[tuple[int, str], Drawing]
 
 
 def drawn(number: int, rows: list[Row]) -> Drawing:
-    module, found = FIGURES[number], results(rows)
-    figure = module.draw(module.data(found.frame), found.provenance.line)
+    module, swept = FIGURES[number], results(rows)
+    figure = module.draw(module.data(swept.frame), swept.provenance.line)
     texts: list[tuple[str, float, Bbox]] = []
     draw = Text.draw
 
@@ -87,7 +87,7 @@ def test_text_is_seven_points_or_more_at_column_width(
     assert min(size for _, size, _ in drawings[case].texts) >= 7
 
 
-def test_a_far_point_is_held_at_the_edge_with_an_arrow_and_named(drawings: Drawings) -> None:
+def test_a_far_point_is_clipped_to_the_edge_with_an_arrow_and_named(drawings: Drawings) -> None:
     figure = drawings[2, "nasty"].figure
     assert max(axes.get_xlim()[1] for axes in figure.axes) < 1
     assert sum(len(axes.texts) for axes in figure.axes) == 4 + 2  # names of lines, and arrows

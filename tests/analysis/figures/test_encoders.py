@@ -103,7 +103,7 @@ def test_umap_is_drawn_where_there_is_one_and_each_is_called_what_it_is() -> Non
     assert set(both_ways.table["method"]) == {"UMAP"}
     assert len(both_ways.points) == 3 * 66
     plain = comparison(methods=("PCA",))
-    assert "PCA: both, pitchy, neither" in encoders.caption(plain)
+    assert "PCA: both, pitchy, neither" in encoders.note(plain)
     labels = [axes.get_xlabel() for axes in encoders.draw(plain).axes]
     assert labels.count("PCA") == 3 and "UMAP" not in labels
 

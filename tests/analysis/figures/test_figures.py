@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.effects import MEAN, spearman
 from analysis.figures import figure2, figure3, figure4
 from analysis.report import FigureModule
 from tests.analysis.synthetic import (
@@ -63,10 +64,10 @@ def test_figure_2_correlates_ranks_and_counts_reconstruction_once() -> None:
 def test_spearman_agrees_with_pandas(pairs: list[tuple[int, int]]) -> None:
     points = pd.DataFrame(pairs, columns=["x", "y"], dtype=float)
     if len(points) < 3 or points.nunique().min() < 2:
-        assert math.isnan(figure2.spearman(points["x"], points["y"]))
+        assert math.isnan(spearman(points["x"], points["y"]))
     else:
         reference = points.corr(method="spearman").loc["x", "y"]
-        assert figure2.spearman(points["x"], points["y"]) == pytest.approx(reference)
+        assert spearman(points["x"], points["y"]) == pytest.approx(reference)
 
 
 @given(st.floats(1e-6, 1e3), st.floats(3.01, 1e6))
@@ -155,6 +156,19 @@ def test_figure_4_takes_the_interval_from_seeds_that_have_every_principle() -> N
     assert table.loc["mean", "seeds"] == 1
 
 
+def test_figure_4_without_a_seed_that_has_every_principle_has_no_interval() -> None:
+    rows = [
+        row if row["lam"] == 1 or (row["principle"] == "Cosine") == (row["seed"] == 0)
+        else unfinished(row)
+        for row in PANEL_A
+    ]  # fmt: skip
+    table = bars(rows)
+    assert table.loc["mean", "delta"] == pytest.approx((-0.10 - 0.10) / 2)
+    assert table.loc["mean", "seeds"] == 0 and table["delta_sd"].isna()["mean"]
+    note = figure4.note(figure4.data(frame(rows)))
+    assert note == "No seed has all principles of a bar: no interval."
+
+
 def test_figure_4_panels_are_the_paper_s() -> None:
     table = figure4.data(frame(full_rows(1)))
     panels = table.drop_duplicates("panel")[["panel", "task", "subspace"]].to_numpy().tolist()
@@ -184,7 +198,7 @@ def test_figure_4_marks_bars_that_lack_a_principle_and_bars_without_a_run() -> N
 
 def test_the_bars_go_from_light_to_dark_with_growing_weight_of_l_dis() -> None:
     table = figure4.data(frame(full_rows(1)))
-    first = table[(table["panel"] == "A") & (table["principle"] == figure4.MEAN)]
+    first = table[(table["panel"] == "A") & (table["principle"] == MEAN)]
     placed = figure4.placed(first)
     for _, group in placed.groupby("objective"):
         assert list(group.sort_values("place")["lam"]) == [0.8, 0.6, 0.4, 0.2, 0.0]

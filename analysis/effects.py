@@ -1,0 +1,80 @@
+"""Numbers that both a figure and a claim rest on."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from analysis.configurations import finished_runs, in_order, multiview, reconstruction_only
+from analysis.results import MARGINS
+
+PANELS = {  # of Figure 4
+    "A": ("instrument", "private"),
+    "B": ("instrument", "shared"),
+    "C": ("pitch", "private"),
+    "D": ("pitch", "shared"),
+}
+MEAN = "mean"  # in the column `principle`: a bar; the other rows are what it averages
+BAR = ["objective", "lam"]
+_COLUMNS = [
+    "panel", "task", "subspace", *BAR, "principle", "delta", "delta_sd", "seeds", "principles"
+]  # fmt: skip
+
+
+def subspace_effects(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a bar (principle `mean`) and one a principle behind it: `delta`, sd over seeds.
+
+    Δ = acc(λ) − acc(λ = 1) is taken within a seed, whose runs share their initial weights and
+    batches, then averaged over seeds, then over principles. `principles` counts those behind a
+    bar; a planned bar without any has a NaN.
+    """
+    runs = finished_runs(frame)
+    reference = reconstruction_only(runs).set_index("seed")
+    cells = multiview(runs)
+    cells = cells[cells["seed"].isin(reference.index)]
+    planned = multiview(frame)[BAR].drop_duplicates()
+    panels = [_panel(panel, cells, reference, planned) for panel in PANELS]
+    return pd.concat(panels, ignore_index=True)[_COLUMNS]
+
+
+def _panel(
+    panel: str, cells: pd.DataFrame, reference: pd.DataFrame, planned: pd.DataFrame
+) -> pd.DataFrame:
+    task, subspace = PANELS[panel]
+    accuracy = f"{task}_{subspace}"
+    deltas = cells.assign(delta=cells[accuracy] - cells["seed"].map(reference[accuracy]))
+    by_principle = _over_seeds(deltas, [*BAR, "principle"])
+    bars = planned.merge(_bars(deltas, by_principle), how="left", on=BAR).assign(principle=MEAN)
+    counts = bars[["seeds", "principles"]].fillna(0).astype(int)
+    rows = [in_order(bars.assign(**counts)), in_order(by_principle.assign(principles=1))]
+    return pd.concat(rows).assign(panel=panel, task=task, subspace=subspace)
+
+
+def _bars(deltas: pd.DataFrame, by_principle: pd.DataFrame) -> pd.DataFrame:
+    """Means over principles; the sd is of the seeds' means, of seeds with all principles."""
+    means = by_principle.groupby(BAR)["delta"].agg(delta="mean", principles="size").reset_index()
+    of_seed = deltas.groupby([*BAR, "seed"])["delta"].agg(delta="mean", principles="size")
+    whole = of_seed.reset_index().merge(means[[*BAR, "principles"]], on=[*BAR, "principles"])
+    return means.merge(_over_seeds(whole, BAR).drop(columns="delta"), how="left", on=BAR)
+
+
+def _over_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    groups = rows.groupby(by)["delta"]
+    return groups.agg(delta="mean", delta_sd="std", seeds="size").reset_index()
+
+
+def spearman(x: pd.Series[float], y: pd.Series[float]) -> float:
+    """Rank correlation, ties at their mean rank; NaN for fewer than three points or no spread."""
+    if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
+        return math.nan
+    return float(x.rank().corr(y.rank()))
+
+
+def eta_squared(rows: pd.DataFrame, factor: str) -> float:
+    """η²: the share of the margins' variance between the levels of a factor, mean of the two."""
+    if rows.empty:
+        return math.nan
+    margins = rows[list(MARGINS)]
+    between = rows.groupby(factor)[list(MARGINS)].transform("mean")
+    return float((between.var(ddof=0) / margins.var(ddof=0)).mean())

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from sweeper.commands.data import prepare_all
@@ -24,6 +20,7 @@ from sweeper.commands.encoders import at_hand
 from sweeper.commands.launch import Request, StoppedError, enter, go_on, stoppable
 from sweeper.commands.report import write_comparison
 from sweeper.data.latents import Source, data_config
+from sweeper.data.maps import map_of, settings_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import explained, open_reader, open_writer
@@ -31,10 +28,6 @@ from sweeper.ledger.write import Ledger
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import preset
-
-if TYPE_CHECKING:
-    from models.maps import Method
-    from sweeper.data.cache import Latents
 
 GRID = "encoders"  # what a comparison's options have for a grid
 SAME = ("grid", "preset", "dataset")  # of everything that one comparison holds
@@ -195,57 +188,3 @@ def _store_maps(ledger: Ledger, candidates: list[Candidate], console: Console) -
             console.print(f"map of {candidate.name} by {method.name}", markup=False)
             latents = open_latents(candidate.data)
             ledger.store_map(*map_of(latents, candidate.name, method, settings))
-
-
-def settings_of(method: Method) -> str:
-    """JSON of all that decides a map of given latents."""
-    from models.separation import NEIGHBOURS
-
-    return json.dumps({**method.settings, "neighbours": NEIGHBOURS}, sort_keys=True)
-
-
-def map_of(
-    latents: Latents, name: str, method: Method, settings: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A row of `maps` and those of `map_points`: every downstream clip, as the probes see it."""
-    from models.separation import separation, standardised
-    from sweeper.data.clips import LOWEST_PITCH, PITCHES
-
-    features = standardised(pooled(latents))
-    labels = latents.labels["downstream"]
-    notes = labels.program * PITCHES + labels.pitch
-    found = separation(features, {"pitch": labels.pitch, "instrument": labels.family}, notes)
-    tokens, width = latents.shape
-    row = {
-        "latents": latents.fingerprint,
-        "encoder": name,
-        "tokens": tokens,
-        "width": width,
-        "pool": latents.pool,
-        "method": method.name,
-        "settings": settings,
-        "clips": len(labels),
-        **{f"separation_{k}": None if math.isnan(v) else v for k, v in found.items()},
-    }
-    columns = zip(method.place(features).tolist(), labels.pitch, labels.family, strict=True)
-    points = [
-        {
-            "clip": clip,
-            "x": x,
-            "y": y,
-            "pitch": int(pitch) + LOWEST_PITCH,
-            "family": latents.families[family],
-        }
-        for clip, ((x, y), pitch, family) in enumerate(columns)
-    ]
-    return row, points
-
-
-def pooled(latents: Latents) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Features (N, F) of the downstream clips, as the probes pool them."""
-    import torch
-
-    from models.multiview import pool
-
-    z = torch.from_numpy(np.array(latents.downstream)).float()
-    return pool(z, latents.pool).numpy()

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,13 @@ import numpy as np
 
 from models.encoders import Encoder, make_encoder
 from sweeper.data import cache, make_dataset
-from sweeper.data.build import DRAW_SEED, Progress, build
+from sweeper.data.build import DRAW_SEED, build
 from sweeper.data.cache import CorruptCacheError, Latents
-from sweeper.data.clips import Clips, Dataset, Ints
+from sweeper.data.clips import Clips, Dataset, Ints, Progress
 from sweeper.data.splits import divide
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig, canonical_json
-
-__all__ = [
-    "CorruptCacheError",
-    "Latents",
-    "Source",
-    "data_config",
-    "fingerprint",
-    "latents_of",
-    "open_latents",
-    "prepare",
-]
 
 VERSION = 2  # of the draw, the standardisation and the files
 PART_SHARES = (0.70, 0.15, 0.15)
@@ -69,7 +58,7 @@ def latents_of(
     source: Source,
     *,
     workers: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Latents:
     """The cached latents of a config; made first where the cache has none, or damaged ones."""
     try:
@@ -115,16 +104,18 @@ def prepare(
             f"{key[:12]}…; use the same SoundFont and versions, or start a new sweep"
         )
     progress = progress or (lambda done, total, what: None)
-    try:
-        return cache.read(key)
-    except (FileNotFoundError, CorruptCacheError):
-        pass
+    if latents := _cached(key):
+        return latents
     with cache.locked(key, lambda: progress(0, 1, "waiting for another process")):
-        try:
-            return cache.read(key)  # another process may have made them meanwhile
-        except (FileNotFoundError, CorruptCacheError):
+        if not _cached(key):  # else another process has made them meanwhile
             _make(data, key, made_of, dataset, encoder, workers or _cores(), progress)
     return cache.read(key)
+
+
+def _cached(key: str) -> Latents | None:
+    with contextlib.suppress(FileNotFoundError, CorruptCacheError):
+        return cache.read(key)
+    return None
 
 
 def open_latents(data: DataConfig, source: Path | None = None) -> Latents:

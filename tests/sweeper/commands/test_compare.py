@@ -18,11 +18,12 @@ from models.encoders import ENCODERS
 from models.encoders.logmel import LogMel
 from models.maps import PCA
 from sweeper.commands import compare
-from sweeper.commands.compare import Candidate, map_of, settings_of
+from sweeper.commands.compare import Candidate
 from sweeper.commands.data import latents_of
 from sweeper.commands.launch import Request, source_of
 from sweeper.data.cache import Latents
 from sweeper.data.clips import Clips
+from sweeper.data.maps import map_of, settings_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger, RunResult

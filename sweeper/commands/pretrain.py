@@ -30,8 +30,7 @@ from models.encoders.mae_network import Shape
 from models.encoders.mae_pretraining import Pretraining, Recipe
 from sweeper.console.live import data_progress
 from sweeper.data import cache
-from sweeper.data.build import Progress
-from sweeper.data.clips import Clips
+from sweeper.data.clips import Clips, Progress
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.splits import stratified_order
 from sweeper.data.workers import encoding

@@ -61,10 +61,12 @@ class Latents:
 
     def summary(self) -> dict[str, Any]:
         """What `sweeper data info` shows; JSON."""
-        counts = {
+        families = {
             split: np.bincount(clips.family, minlength=len(self.families)).tolist()
             for split, clips in self.labels.items()
         }
+        rows = zip(*(families[split] for split in SPLITS), strict=True)
+        parts = np.bincount(self.parts, minlength=len(PARTS)).tolist()
         return {
             "key": self.fingerprint,
             "path": str(self.path),
@@ -73,12 +75,10 @@ class Latents:
             "pool": self.pool,
             "pitch_range": list(self.pitch_range),
             "families": {
-                family: {split: counts[split][index] for split in SPLITS}
-                for index, family in enumerate(self.families)
+                family: dict(zip(SPLITS, row, strict=True))
+                for family, row in zip(self.families, rows, strict=True)
             },
-            "downstream_parts": dict(
-                zip(PARTS, np.bincount(self.parts, minlength=len(PARTS)).tolist(), strict=True)
-            ),
+            "downstream_parts": dict(zip(PARTS, parts, strict=True)),
         }
 
 

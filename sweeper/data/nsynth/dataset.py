@@ -31,7 +31,7 @@ TRAIN, TEST = 0, 1  # the archives
 
 log = logging.getLogger(__name__)
 
-Notes = dict[str, tuple[Label, Place]]  # of one archive, by name
+UsableNotes = dict[str, tuple[Label, Place]]  # of one archive, by name
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _samples(raw: bytes, archive: NoteArchive) -> NDArray[np.int16]:
         raise SweeperError(f"a note of {archive.path} is unusable ({error}); mend it") from error
 
 
-def _notes_of(archive: NoteArchive, plenty: int | None, progress: Progress) -> Notes:
+def _notes_of(archive: NoteArchive, plenty: int | None, progress: Progress) -> UsableNotes:
     """The usable notes of an archive.
 
     Where there are not plenty (NSynth's test set), all are listened to: no other can replace one
@@ -172,9 +172,9 @@ def _notes_of(archive: NoteArchive, plenty: int | None, progress: Progress) -> N
     return usable
 
 
-def _usable(archive: NoteArchive, index: Index) -> Notes:
+def _usable(archive: NoteArchive, index: Index) -> UsableNotes:
     """Notes with labels, audio, and a class of their own; the others are left out."""
-    usable: Notes = {}
+    usable: UsableNotes = {}
     taken: set[tuple[int, int, int]] = set()
     unusable = {name.split(":")[0] for names in index.left_out.values() for name in names}
     for name, label in index.labels.items():
@@ -193,7 +193,7 @@ def _usable(archive: NoteArchive, index: Index) -> Notes:
     return usable
 
 
-def _leave_out_copies(usable: Notes, check: AudioCheck, index: Index) -> None:
+def _leave_out_copies(usable: UsableNotes, check: AudioCheck, index: Index) -> None:
     """Of notes with the same samples the first by name stays."""
     first: dict[bytes, str] = {}
     for name in sorted(usable):
@@ -216,7 +216,7 @@ def _reason(archive: NoteArchive, name: str, label: Label) -> str | None:
     return None
 
 
-def _joined(archives: list[Notes]) -> NoteIndex:
+def _joined(archives: list[UsableNotes]) -> NoteIndex:
     """Instruments of two archives are never the same one."""
     labels, places = zip(*(note for notes in archives for note in notes.values()), strict=True)
     archive = np.repeat(np.arange(len(archives)), [len(notes) for notes in archives])

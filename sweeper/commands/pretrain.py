@@ -30,6 +30,7 @@ from models.encoders.mae import pack, read
 from models.encoders.mae_network import Shape
 from models.encoders.mae_pretraining import Pretraining, Recipe
 from sweeper.console.live import data_progress
+from sweeper.data.build import CHUNK
 from sweeper.data.clips import Clips, Progress
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.splits import stratified_order
@@ -39,7 +40,6 @@ from sweeper.signals import caught
 from sweeper.storage.files import cache_root, write_atomically
 from sweeper.study.config import DataConfig, canonical_json
 
-CHUNK = 32  # clips rendered together
 INTERRUPTED = 128  # exit code: and the signal's number
 
 

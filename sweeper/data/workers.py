@@ -70,14 +70,9 @@ def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Encod
 
     Clips are read on that many processes (1: on this one).
     """
+    network = encoder.network if isinstance(encoder, TwoStage) else lambda latents: latents
     with _reading(ClipReader(dataset, encoder), workers) as read:
-        yield lambda chunks: _through_network(encoder, read(chunks))
-
-
-def _through_network(encoder: Encoder, chunks: Iterator[EncodedChunk]) -> Iterator[EncodedChunk]:
-    if not isinstance(encoder, TwoStage):
-        return chunks
-    return ((encoder.network(inputs), audible) for inputs, audible in chunks)
+        yield lambda chunks: ((network(inputs), audible) for inputs, audible in read(chunks))
 
 
 @contextlib.contextmanager

@@ -83,23 +83,19 @@ def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
     with tempfile.TemporaryDirectory() as directory:
         # Not through the pipe: a worker that cannot start would never empty it.
         (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(reader))
-        with _pool(parcel, workers) as read:
-            yield read
-
-
-@contextlib.contextmanager
-def _pool(parcel: Path, workers: int) -> Iterator[EncodeChunks]:
-    # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (parcel,))
-    try:
-        with _environment():
-            yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
-    except BrokenProcessPool as error:
-        raise SweeperError(
-            "a process that renders clips died, perhaps for want of memory; free some and try again"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+        # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, spawn, _start, (parcel,))
+        try:
+            with _environment():
+                yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
+        except BrokenProcessPool as error:
+            raise SweeperError(
+                "a process that renders clips died, perhaps for want of memory; "
+                "free some and try again"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Iterator[EncodedChunk]:

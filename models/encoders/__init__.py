@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +86,17 @@ def make_encoder(name: str) -> Encoder:
     """
     kind, _, weights = name.partition(":")
     if kind in PRETRAINED:
-        module, _, cls = PRETRAINED[kind].partition(".")
-        made: Encoder = getattr(import_module(f"models.encoders.{module}"), cls)(weights or None)
+        made: Encoder = encoder_class(kind)(weights or None)
         return made
     if name not in ENCODERS:
-        known = ", ".join([*ENCODERS, *PRETRAINED])
-        raise ValueError(f"unknown encoder '{name}'; choose one of {known}")
+        choices = ", ".join([*ENCODERS, *PRETRAINED])
+        raise ValueError(f"unknown encoder '{name}'; choose one of {choices}")
     return ENCODERS[name]()
+
+
+def encoder_class(kind: str) -> Any:
+    """The class behind a name of ENCODERS or PRETRAINED."""
+    if kind in ENCODERS:
+        return ENCODERS[kind]
+    module, _, cls = PRETRAINED[kind].partition(".")
+    return getattr(import_module(f"models.encoders.{module}"), cls)

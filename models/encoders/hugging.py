@@ -14,6 +14,8 @@ from models.encoders.pretrained import SAMPLES, TOKENS, Pretrained, averaged, re
 
 SECONDS = 4
 
+Floats = NDArray[np.float32]
+
 
 def load_as(kind: str, path: Path) -> Any:
     """A model of that class of `transformers`, from a directory and never from elsewhere.
@@ -45,42 +47,25 @@ def config_of(path: Path) -> Any:
         raise ValueError(f"{path} holds no model that transformers knows") from error
 
 
-class Extracted(Pretrained):
-    """An encoder whose front end is the feature extractor that was saved with the model."""
+class FromTransformers(Pretrained):
+    """An encoder that is one class of `transformers`."""
 
-    @functools.cached_property
-    def extractor(self) -> Any:
-        """ValueError: there is none."""
-        from transformers import AutoFeatureExtractor
-
-        try:
-            return AutoFeatureExtractor.from_pretrained(self.path, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{self.path} holds no preprocessor_config.json to be used") from error
-
-    def extracted(self, waveforms: NDArray[np.float32], **options: Any) -> Any:
-        """What the extractor makes of waveforms at 16 kHz."""
-        rate = self.extractor.sampling_rate
-        return self.extractor(
-            list(resample(waveforms, rate)), sampling_rate=rate, return_tensors="np", **options
-        )
-
-
-class Codec(Pretrained):
-    """The encoder of a neural codec, before quantisation; frames averaged to (25, D)."""
-
-    kind: str
+    kind: str  # the class
 
     def load(self, path: Path) -> Any:
         """See `Pretrained`."""
         return load_as(self.kind, path)
+
+
+class Codec(FromTransformers):
+    """The encoder of a neural codec, before quantisation; frames averaged to (25, D)."""
 
     @functools.cached_property
     def rate(self) -> int:
         """Of the waveforms that the network takes, Hz."""
         return int(config_of(self.path).sampling_rate)
 
-    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def inputs(self, waveforms: Floats) -> Floats:
         """See `Pretrained`."""
         return resample(waveforms, self.rate)
 
@@ -104,21 +89,40 @@ class EnCodec(Codec):
     published_shape = (TOKENS, 128)
 
 
+class Extracted(FromTransformers):
+    """An encoder whose front end is the feature extractor that was saved with the model."""
+
+    @functools.cached_property
+    def extractor(self) -> Any:
+        """ValueError: there is none."""
+        from transformers import AutoFeatureExtractor
+
+        try:
+            return AutoFeatureExtractor.from_pretrained(self.path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path} holds no preprocessor_config.json to be used") from error
+
+    def extracted(self, waveforms: Floats, **options: Any) -> Any:
+        """What the extractor makes of waveforms at 16 kHz."""
+        rate = self.extractor.sampling_rate
+        return self.extractor(
+            list(resample(waveforms, rate)), sampling_rate=rate, return_tensors="np", **options
+        )
+
+    def inputs(self, waveforms: Floats) -> Floats:
+        """See `Pretrained`."""
+        extracted = self.extracted(waveforms)
+        if "input_values" not in extracted:
+            raise ValueError(f"{self.weights} takes no waveforms; choose another model")
+        return np.asarray(extracted["input_values"], np.float32)
+
+
 class AST(Extracted):
     """Audio Spectrogram Transformer (Gong et al., 2021), averaged over frequency: (39, 768)."""
 
-    name = "ast"
+    name, kind = "ast", "ASTModel"
     weights = "MIT/ast-finetuned-audioset-10-10-0.4593"
     published_shape = (39, 768)
-
-    def load(self, path: Path) -> Any:
-        """See `Pretrained`."""
-        return load_as("ASTModel", path)
-
-    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Pretrained`."""
-        values: NDArray[np.float32] = self.extracted(waveforms)["input_values"]
-        return values
 
     def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
         """See `Pretrained`. Tokens that hold padding are dropped."""
@@ -134,20 +138,20 @@ class AST(Extracted):
 class CLAP(Extracted):
     """CLAP's audio encoder (Wu et al., 2023), averaged over frequency: (13, 768)."""
 
-    name = "clap"
+    name, kind = "clap", "ClapAudioModel"
     weights = "laion/clap-htsat-unfused"
     published_shape = (13, 768)
 
     def load(self, path: Path) -> Any:
-        """See `Pretrained`."""
+        """See `Pretrained`. The audio encoder alone, or that of a whole CLAP."""
         config = config_of(path)
         if getattr(config, "audio_config", config).enable_fusion:
             raise ValueError(f"{path} is a fused CLAP; an unfused one is needed")
-        whole = config.model_type == "clap"
-        model = load_as("ClapModel" if whole else "ClapAudioModel", path)
-        return model.audio_model if whole else model
+        if config.model_type == "clap":
+            return load_as("ClapModel", path).audio_model
+        return super().load(path)
 
-    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def inputs(self, waveforms: Floats) -> Floats:
         """See `Pretrained`. The clip is repeated to 10 s as in training."""
         features = self.extracted(waveforms, truncation="rand_trunc")["input_features"]
         return np.asarray(features, np.float32)
@@ -164,7 +168,7 @@ class CLAP(Extracted):
 class Hugging(Extracted):
     """Any model of the hub that takes a waveform: `hf:NAME_OR_PATH`; frames averaged to (25, D)."""
 
-    name = "hf"
+    name, kind = "hf", "AutoModel"
 
     def __init__(self, weights: str | None = None) -> None:
         if not weights:
@@ -173,17 +177,6 @@ class Hugging(Extracted):
             )
         super().__init__(weights)
         self.name = f"hf:{Path(weights).name}"  # the same wherever it lies
-
-    def load(self, path: Path) -> Any:
-        """See `Pretrained`."""
-        return load_as("AutoModel", path)
-
-    def inputs(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Pretrained`."""
-        extracted = self.extracted(waveforms)
-        if "input_values" not in extracted:
-            raise ValueError(f"{self.weights} takes no waveforms; choose another model")
-        return np.asarray(extracted["input_values"], np.float32)
 
     def latents(self, model: Any, inputs: torch.Tensor) -> torch.Tensor:
         """See `Pretrained`."""

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.encoders.logmel import log_mel_frames
-from models.encoders.mae_network import Encoder, Shape, patchify, shape_from
+from models.encoders.mae_network import PatchEncoder, Shape, patchify, shape_from
 from models.encoders.pretrained import Pretrained
 
 FORMAT = "sweeper-mae 1"
@@ -43,7 +43,7 @@ class MAE(Pretrained):
     def load(self, path: Path) -> Normalised:
         """See `Pretrained`."""
         state, about = read(path)
-        encoder = Encoder(shape_from(about["shape"]))
+        encoder = PatchEncoder(shape_from(about["shape"]))
         bands = encoder.shape.bands
         model = Normalised(encoder, torch.zeros(bands), torch.ones(bands))
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -62,7 +62,7 @@ class MAE(Pretrained):
 class Normalised(nn.Module):
     """The encoder and the statistics (bands,) of the frames that it was trained on."""
 
-    def __init__(self, encoder: Encoder, mean: Tensor, deviation: Tensor) -> None:
+    def __init__(self, encoder: PatchEncoder, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self.encoder = encoder
         self.mean: Tensor

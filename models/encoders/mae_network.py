@@ -75,7 +75,7 @@ class Shape:
             raise ValueError(f"the share of hidden patches is {self.hidden_share}, not in (0, 1)")
 
 
-class Encoder(nn.Module):
+class PatchEncoder(nn.Module):
     """The ViT: patches in, latents out. The part that is kept."""
 
     def __init__(self, shape: Shape) -> None:
@@ -105,7 +105,7 @@ class MaskedAutoencoder(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.encoder = Encoder(shape)
+        self.encoder = PatchEncoder(shape)
         width = shape.decoder_width
         self.narrow = nn.Linear(shape.width, width)
         self.hidden = nn.Parameter(torch.empty(1, 1, width))
@@ -131,9 +131,9 @@ class MaskedAutoencoder(nn.Module):
 
     def decode(self, tokens: Tensor, kept: Tensor, hidden: Tensor) -> Tensor:
         """Tokens (N, visible, D) of the patches `kept` -> those `hidden` (N, hidden, values)."""
-        known = self.narrow(tokens) + self.positions[0][kept]
-        asked = self.hidden + self.positions[0][hidden]
-        x = self.norm(self.blocks(torch.cat((known, asked), dim=1))[:, known.shape[1] :])
+        seen = self.narrow(tokens) + self.positions[0][kept]
+        unseen = self.hidden + self.positions[0][hidden]
+        x = self.norm(self.blocks(torch.cat((seen, unseen), dim=1))[:, seen.shape[1] :])
         out: Tensor = self.predict(x)
         return out
 
@@ -143,17 +143,7 @@ def pick(x: Tensor, which: Tensor) -> Tensor:
     return x.gather(1, which[..., None].expand(-1, -1, x.shape[-1]))
 
 
-class Blocks(nn.ModuleList):
-    """Layers of `transformers`' ViTMAE, one after another."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, tokens, D) -> the same."""
-        for layer in self:
-            x = layer(x)
-        return x
-
-
-def blocks(width: int, heads: int, depth: int) -> Blocks:
+def blocks(width: int, heads: int, depth: int) -> nn.Sequential:
     """That many transformer layers, LayerNorm first."""
     from transformers import ViTMAEConfig
     from transformers.models.vit_mae.modeling_vit_mae import ViTMAELayer
@@ -165,7 +155,7 @@ def blocks(width: int, heads: int, depth: int) -> Blocks:
         layer_norm_eps=EPSILON,
         attn_implementation="sdpa",
     )
-    return Blocks(ViTMAELayer(config) for _ in range(depth))
+    return nn.Sequential(*(ViTMAELayer(config) for _ in range(depth)))
 
 
 def positions(rows: int, columns: int, width: int) -> Tensor:
@@ -190,8 +180,7 @@ def shape_from(raw: dict[str, float]) -> Shape:
     Raises:
         ValueError: it is something else.
     """
-    known = {field.name: field.type for field in dataclasses.fields(Shape)}
-    if raw.keys() != known.keys():
+    if raw.keys() != {field.name for field in dataclasses.fields(Shape)}:
         raise ValueError(f"its shape has {sorted(raw)}")
     return Shape(**raw)  # type: ignore[arg-type]  # ints and one float, as they were written
 

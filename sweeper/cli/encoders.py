@@ -91,7 +91,7 @@ def encoders_pretrain(
     Interrupted, the same command goes on from the last whole epoch.
     """
     from models.encoders.mae_pretraining import Recipe
-    from sweeper.commands.pretrain import Request, pretrain
+    from sweeper.commands.pretrain import PretrainRequest, pretrain
 
-    request = Request(out, clips, Recipe(epochs=epochs, seed=seed), soundfont=soundfont)
+    request = PretrainRequest(out, clips, Recipe(epochs=epochs, seed=seed), soundfont=soundfont)
     raise typer.Exit(pretrain(request, console()))

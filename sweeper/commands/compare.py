@@ -7,15 +7,11 @@ and seed. The maps are functions of the cached latents and stand beside them in 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from sweeper.commands.encoders import at_hand
@@ -23,6 +19,7 @@ from sweeper.commands.launch import executor_of, train
 from sweeper.commands.report import write_comparison
 from sweeper.console.live import ConsoleWatcher
 from sweeper.data.latents import Source, data_config
+from sweeper.data.maps import map_of, settings_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
@@ -33,10 +30,6 @@ from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import preset
 from sweeper.study.request import Request
 from sweeper.sweep import prepare_all, register
-
-if TYPE_CHECKING:
-    from models.maps import Method
-    from sweeper.data.cache import Latents
 
 GRID = "encoders"  # what a comparison's options have for a grid
 SAME = ("grid", "preset", "dataset")  # of everything that one comparison holds
@@ -192,57 +185,3 @@ def _store_maps(ledger: Ledger, candidates: list[Candidate], console: Console) -
             console.print(f"map of {candidate.name} by {method.name}", markup=False)
             latents = open_latents(candidate.data)
             ledger.store_map(*map_of(latents, candidate.name, method, settings))
-
-
-def settings_of(method: Method) -> str:
-    """JSON of all that decides a map of given latents."""
-    from models.separation import NEIGHBOURS
-
-    return json.dumps({**method.settings, "neighbours": NEIGHBOURS}, sort_keys=True)
-
-
-def map_of(
-    latents: Latents, name: str, method: Method, settings: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A row of `maps` and those of `map_points`: every downstream clip, as the probes see it."""
-    from models.separation import separation, standardised
-    from sweeper.data.clips import LOWEST_PITCH, PITCHES
-
-    features = standardised(pooled(latents))
-    labels = latents.labels["downstream"]
-    notes = labels.program * PITCHES + labels.pitch
-    found = separation(features, {"pitch": labels.pitch, "instrument": labels.family}, notes)
-    tokens, width = latents.shape
-    row = {
-        "latents": latents.fingerprint,
-        "encoder": name,
-        "tokens": tokens,
-        "width": width,
-        "pool": latents.pool,
-        "method": method.name,
-        "settings": settings,
-        "clips": len(labels),
-        **{f"separation_{k}": None if math.isnan(v) else v for k, v in found.items()},
-    }
-    columns = zip(method.place(features).tolist(), labels.pitch, labels.family, strict=True)
-    points = [
-        {
-            "clip": clip,
-            "x": x,
-            "y": y,
-            "pitch": int(pitch) + LOWEST_PITCH,
-            "family": latents.families[family],
-        }
-        for clip, ((x, y), pitch, family) in enumerate(columns)
-    ]
-    return row, points
-
-
-def pooled(latents: Latents) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Features (N, F) of the downstream clips, as the probes pool them."""
-    import torch
-
-    from models.multiview import pool
-
-    z = torch.from_numpy(np.array(latents.downstream)).float()
-    return pool(z, latents.pool).numpy()

@@ -17,7 +17,7 @@ WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
-class Listed:
+class EncoderInfo:
     """An encoder as its class describes it."""
 
     name: str
@@ -34,12 +34,12 @@ class Listed:
         from models.encoders import make_encoder
 
         shape = getattr(self.cls, "published_shape", None)
-        if shape is None and not self.lacks:
+        if shape is None and not self.missing:
             shape = make_encoder(self.name).shape
         return " × ".join(map(str, shape)) if shape else "–"
 
     @property
-    def lacks(self) -> str:
+    def missing(self) -> str:
         """Why it cannot be used at once; "" where it can."""
         for module in getattr(self.cls, "requires", ()):
             if importlib.util.find_spec(module) is None:
@@ -53,22 +53,16 @@ class Listed:
         return "missing" if Path(self.weights).is_absolute() else "download"
 
 
-def listed() -> list[Listed]:
+def listed() -> list[EncoderInfo]:
     """All that can be named, in the order of the registry."""
-    from models.encoders import ENCODERS, PRETRAINED
+    from models.encoders import ENCODERS, PRETRAINED, encoder_class
 
-    pretrained = {name: _class(place) for name, place in PRETRAINED.items()}
-    return [Listed(name, cls) for name, cls in {**ENCODERS, **pretrained}.items()]
-
-
-def _class(place: str) -> Any:
-    module, _, cls = place.partition(".")
-    return getattr(importlib.import_module(f"models.encoders.{module}"), cls)
+    return [EncoderInfo(name, encoder_class(name)) for name in (*ENCODERS, *PRETRAINED)]
 
 
 def at_hand() -> list[str]:
     """Names of the encoders that work here without a download."""
-    return [encoder.name for encoder in listed() if not encoder.lacks]
+    return [encoder.name for encoder in listed() if not encoder.missing]
 
 
 def is_at_hand(weights: str) -> bool:
@@ -96,9 +90,9 @@ def show(console: Console) -> None:
             encoder.name,
             f"{encoder.cls.sample_rate / 1000:g}",
             encoder.shape,
-            str(getattr(encoder.cls, "download", "") or "–"),
-            str(getattr(encoder.cls, "licence", "") or "–"),
-            "[green]yes[/green]" if not encoder.lacks else f"[dim]{encoder.lacks}[/dim]",
+            encoder.cls.download or "–",
+            encoder.cls.licence or "–",
+            "[green]yes[/green]" if not encoder.missing else f"[dim]{encoder.missing}[/dim]",
             _where(encoder.weights),
         )
     console.print(table)

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeper.console.progress import data_progress
-from sweeper.data.nsynth.download import Progress, bytes_of, download, md5_of, partial_of, size_of
+from sweeper.data.nsynth.download import bytes_of, download, md5_of, partial_of, size_of
 from sweeper.errors import SweeperError
 
 BASE = "http://download.magenta.tensorflow.org/datasets/nsynth/"
 LICENCE = "NSynth (Engel et al., 2017), Google Inc.: CC BY 4.0"
-# Of the archives, by part [hearbenchmark/hear-preprocess: hearpreprocess/nsynth_pitch.py].
+# Of the archives, by NSynth's set [hearbenchmark/hear-preprocess: hearpreprocess/nsynth_pitch.py].
 MD5 = {
     "train": "fde6665a93865503ba598b9fac388660",
     "valid": "87e94a00a19b6dbc99cf6d4c0c0cae87",
@@ -26,7 +26,7 @@ def fetch(name: str, root: Path | None, parts: str, url: str, console: Console) 
     """Bring a set of notes to this disk: `nsynth` to `root`, `nsynth-mini` to the hub's cache.
 
     Raises:
-        SweeperError: no such set or part, or see `download`.
+        SweeperError: no such set, or none of it by a name in `parts`, or see `download`.
     """
     if name == "nsynth-mini":
         _fetch_mini(console)
@@ -35,64 +35,59 @@ def fetch(name: str, root: Path | None, parts: str, url: str, console: Console) 
     elif root is None:
         raise SweeperError("give --data-root DIR, where the archives shall lie")
     else:
-        _fetch_archives(root, _parts(parts), url, console)
+        _fetch_archives(root, _names(parts), url, console)
 
 
-def _parts(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if unknown := [part for part in parts if part not in MD5]:
-        raise SweeperError(f"--parts {text}: no part '{unknown[0]}'; choose of {','.join(MD5)}")
-    return list(dict.fromkeys(parts))
+def _names(parts: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in parts.split(",")))
+    if unknown := [name for name in names if name not in MD5]:
+        raise SweeperError(f"--parts {parts}: no part '{unknown[0]}'; choose of {','.join(MD5)}")
+    return names
 
 
-def _fetch_archives(root: Path, parts: list[str], base: str, console: Console) -> None:
-    _make(root)
-    console.print(LICENCE, markup=False)
-    paths = {part: root / f"nsynth-{part}.jsonwav.tar.gz" for part in parts}
-    with data_progress(console) as progress:
-        missing = [part for part in parts if not _there(paths[part], MD5[part], progress)]
-    for part in parts:
-        if part not in missing:
-            console.print(f"{paths[part]}: there and right", markup=False)
-    urls = {part: f"{base.rstrip('/')}/{paths[part].name}" for part in missing}
-    sizes = {part: size_of(urls[part]) for part in missing}
-    for part in missing:
-        have = bytes_of(partial_of(paths[part]))
-        here = f", {have / 1e6:.1f} of them here already" if have else ""
-        console.print(f"{urls[part]}: {sizes[part] / 1e6:.1f} MB{here}", markup=False)
-    try:
-        for part in missing:
-            with data_progress(console) as progress:
-                download(urls[part], paths[part], sizes[part], MD5[part], progress)
-            console.print(f"{paths[part]}: whole, its md5 is the published one", markup=False)
-    except KeyboardInterrupt:
-        console.print(f"to go on: {_command(root, parts, base)}", markup=False)
-        raise
-    console.print(f"use it: sweeper launch --grid full --dataset nsynth --data-root {root}")
-
-
-def _make(root: Path) -> None:
+def _fetch_archives(root: Path, names: list[str], base: str, console: Console) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SweeperError(f"cannot make {root} ({error.strerror}); check --data-root") from error
+    console.print(LICENCE, markup=False)
+    paths = {name: root / f"nsynth-{name}.jsonwav.tar.gz" for name in names}
+    missing = [name for name in names if not _there(paths[name], MD5[name], console)]
+    urls = {name: f"{base.rstrip('/')}/{paths[name].name}" for name in missing}
+    sizes = {name: size_of(urls[name]) for name in missing}
+    for name in missing:
+        have = bytes_of(partial_of(paths[name]))
+        here = f", {have / 1e6:.1f} of them here already" if have else ""
+        console.print(f"{urls[name]}: {sizes[name] / 1e6:.1f} MB{here}", markup=False)
+    try:
+        for name in missing:
+            with data_progress(console) as progress:
+                download(urls[name], paths[name], sizes[name], MD5[name], progress)
+            console.print(f"{paths[name]}: whole, its md5 is the published one", markup=False)
+    except KeyboardInterrupt:
+        console.print(f"to go on: {_command(root, names, base)}", markup=False)
+        raise
+    console.print(f"use it: sweeper launch --grid full --dataset nsynth --data-root {root}")
 
 
-def _there(path: Path, md5: str, progress: Progress) -> bool:
+def _there(path: Path, md5: str, console: Console) -> bool:
     """Whether the archive is there; one of that name that is another is the user's to remove."""
     if not path.exists():
         return False
-    if (found := md5_of(path, progress)) != md5:
+    with data_progress(console) as progress:
+        found = md5_of(path, progress)
+    if found != md5:
         raise SweeperError(
             f"{path} is not the published archive: its md5 is {found} instead of {md5}; "
             "move it away, then fetch again"
         )
+    console.print(f"{path}: there and right", markup=False)
     return True
 
 
-def _command(root: Path, parts: list[str], base: str) -> str:
+def _command(root: Path, names: list[str], base: str) -> str:
     command = ["sweeper", "data", "fetch", "nsynth", "--data-root", str(root)]
-    command += ["--parts", ",".join(parts)]
+    command += ["--parts", ",".join(names)]
     return shlex.join(command if base == BASE else [*command, "--url", base])
 
 

@@ -7,6 +7,7 @@ among them, and no downstream clip's instrument.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -29,22 +30,21 @@ from models.encoders.mae import pack, read
 from models.encoders.mae_network import Shape
 from models.encoders.mae_pretraining import Pretraining, Recipe
 from sweeper.console.progress import data_progress
-from sweeper.data import cache
-from sweeper.data.build import Progress
-from sweeper.data.clips import Clips
+from sweeper.data.build import CHUNK
+from sweeper.data.clips import Clips, Progress
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.splits import stratified_order
 from sweeper.data.workers import encoding
 from sweeper.errors import SweeperError
 from sweeper.signals import caught
+from sweeper.storage.files import cache_root, write_atomically
 from sweeper.study.config import DataConfig, canonical_json
 
-CHUNK = 32  # clips rendered together
 INTERRUPTED = 128  # exit code: and the signal's number
 
 
 @dataclass(frozen=True)
-class Request:
+class PretrainRequest:
     """One `sweeper encoders pretrain`."""
 
     out: Path
@@ -82,7 +82,7 @@ class Frames:
         return np.stack([logmel.log_mel_frames(waveform) for waveform in waveforms])
 
 
-def pretrain(request: Request, console: Console) -> int:
+def pretrain(request: PretrainRequest, console: Console) -> int:
     """Makes `request.out`, or goes on making it; gives the exit code.
 
     Raises:
@@ -95,7 +95,7 @@ def pretrain(request: Request, console: Console) -> int:
         _check_finished(request.out, made)
         console.print(f"{request.out} is what this command makes; nothing to do", markup=False)
         return 0
-    state = load(partial(request.out), made)
+    state = load(checkpoint(request.out), made)
     with data_progress(console) as progress:
         frames = frames_of(notes, request.clips, progress)
     torch.set_num_threads(1)  # so that the number of cores decides nothing
@@ -108,7 +108,9 @@ def pretrain(request: Request, console: Console) -> int:
     return train(training, request, made, console)
 
 
-def train(training: Pretraining, request: Request, made: dict[str, Any], console: Console) -> int:
+def train(
+    training: Pretraining, request: PretrainRequest, made: dict[str, Any], console: Console
+) -> int:
     """The epochs that are missing, then the file; gives the exit code."""
     epochs, signals = request.recipe.epochs, list[int]()
     with caught(lambda number, _: signals.append(number)), data_progress(console) as progress:
@@ -123,15 +125,15 @@ def train(training: Pretraining, request: Request, made: dict[str, Any], console
                         f"stopped in epoch {training.epoch + 1}; the same command goes on"
                     )
                     return INTERRUPTED + signals[0]
-            write(partial(request.out), _serialised(made, training.state_dict()))
+            _write(checkpoint(request.out), _serialised(made, training.state_dict()))
             loss_line = f"epoch {training.epoch}/{epochs}: loss {np.mean(losses):.4f}"
             console.print(loss_line, markup=False)
-    write(request.out, pack(training.encoder(), request.shape, made))
-    partial(request.out).unlink(missing_ok=True)
+    _write(request.out, pack(training.encoder(), request.shape, made))
+    checkpoint(request.out).unlink(missing_ok=True)
     return 0
 
 
-def description(request: Request, notes: Notes) -> dict[str, Any]:
+def description(request: PretrainRequest, notes: Notes) -> dict[str, Any]:
     """All that decides the weights but the processor; JSON."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
     return {
@@ -151,19 +153,13 @@ def digest_of(notes: Notes, clips: int) -> str:
 
 def frames_of(notes: Notes, clips: int, progress: Progress) -> NDArray[np.float16]:
     """Frames (audible clips, 64, 128) of that many notes; rendered where the cache has none."""
-    path = cache.directory(digest_of(notes, clips)).parent.with_name("frames")
-    path = path / f"{digest_of(notes, clips)}.npy"
-    try:
+    path = cache_root() / "frames" / f"{digest_of(notes, clips)}.npy"
+    with contextlib.suppress(FileNotFoundError, ValueError, EOFError):  # none, or damaged
         return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
-    except FileNotFoundError:
-        pass
-    except (ValueError, EOFError):  # damaged: made anew
-        path.unlink()
     frames = np.concatenate(list(_rendered(notes, drawn(notes, clips), progress)))
-    with io.BytesIO() as file:
-        np.save(file, frames)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, file.getbuffer())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(file := io.BytesIO(), frames)
+    _write(path, file.getvalue())
     return frames
 
 
@@ -178,20 +174,17 @@ def drawn(notes: Notes, clips: int) -> Clips:
 
 
 def _rendered(notes: Notes, clips: Clips, progress: Progress) -> Iterator[NDArray[np.float16]]:
-    chunks = [clips.take(np.arange(at, min(at + CHUNK, len(clips)))) for at in _starts(clips)]
-    with encoding(notes, Frames(), os.cpu_count() or 1) as run:
-        for done, (frames, audible) in enumerate(run(chunks), 1):
+    numbers = np.arange(len(clips))
+    chunks = [clips.take(numbers[at : at + CHUNK]) for at in range(0, len(clips), CHUNK)]
+    with encoding(notes, Frames(), os.cpu_count() or 1) as encode:
+        for done, (frames, audible) in enumerate(encode(chunks), 1):
             yield frames[audible].astype(np.float16)
             progress(min(done * CHUNK, len(clips)), len(clips), "rendering notes")
 
 
-def _starts(clips: Clips) -> range:
-    return range(0, len(clips), CHUNK)
-
-
-def partial(out: Path) -> Path:
+def checkpoint(out: Path) -> Path:
     """Where the checkpoint of an unfinished pre-training lies."""
-    return out.with_name(f"{out.name}.partial")
+    return out.with_name(f"{out.name}.checkpoint")
 
 
 def load(path: Path, made: dict[str, Any]) -> dict[str, Any] | None:
@@ -234,15 +227,8 @@ def _serialised(made: dict[str, Any], state: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def write(path: Path, content: bytes | memoryview) -> None:
-    """The whole file or none. Raises SweeperError when there is no room."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
+def _write(path: Path, content: bytes) -> None:
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise SweeperError(f"cannot write {path}: {error.strerror}; make room there") from error

@@ -1,4 +1,4 @@
-"""Making latents: clips are drawn, rendered and encoded on all cores, a handful at a time.
+"""Making latents: clips are drawn, rendered and encoded on all cores, a batch at a time.
 
 Which clips are silent is known only once they are rendered. A silent one is struck from its
 split's candidates, and the draw is made again without it, until every clip drawn is audible.
@@ -6,37 +6,30 @@ split's candidates, and the draw is made again without it, until every clip draw
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders import Encoder
 from models.encoders.standardise import Standardiser
-from sweeper.data.cache import JOURNAL, SCRATCH
-from sweeper.data.clips import Clips, Dataset, Ints
-from sweeper.data.journal import Journal, batch_name
+from sweeper.data.clips import Clips, Dataset, Ints, Progress
+from sweeper.data.scratch import SCRATCH, Batch, LatentsFile, Scratch
 from sweeper.data.splits import stratified_order
-from sweeper.data.workers import Map, encoding
+from sweeper.data.workers import EncodeChunks, encoding
 from sweeper.errors import SweeperError
 
-Progress = Callable[[int, int, str], None]
-
 DRAW_SEED = 20_240_602
-CHUNK = 32  # clips to a task: enough to forget the loading of a SoundFont
+CHUNK = 32  # clips to a batch: enough to forget the loading of a SoundFont
 STRETCH = 1_024  # clips standardised at a time
 
-RAW = "<f4"
 # Standardised latents are of the order of 1: 11 bits of mantissa keep them to 0.05 %, far below
 # the noise of any encoder, and 300,000 clips take half the disk.
 KEPT = "<f2"
 
 
-class Draw:
+class SplitDraw:
     """Which candidate is in which row of a split."""
 
     def __init__(self, split: str, candidates: Clips, clips: int) -> None:
@@ -56,76 +49,15 @@ class Draw:
         drawn = order[: len(self.rows)]
         return np.flatnonzero(self.rows < 0), drawn[~np.isin(drawn, self.rows)]
 
-    def settle(self, rows: Ints, candidates: Ints, audible: NDArray[np.bool_]) -> None:
+    def settle(self, batch: Batch, audible: NDArray[np.bool_]) -> None:
         """Note what rendering has shown."""
-        self.rows[rows[audible]] = candidates[audible]
-        self.audible[candidates] = audible
+        self.rows[batch.rows[audible]] = batch.candidates[audible]
+        self.audible[batch.candidates] = audible
 
     @property
     def labels(self) -> Clips:
         """Of the split's rows, once none is missing."""
         return self.candidates.take(self.rows)
-
-
-class LatentsFile:
-    """A .npy file of latents (clips, T, D).
-
-    An ordinary file and no memory map: on a full disk a write raises, a memory map kills.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: str) -> None:
-        self.clips, self.row_shape = shape[0], shape[1:]
-        self._dtype = np.dtype(dtype)
-        self._row_bytes = self._dtype.itemsize * shape[1] * shape[2]
-        self._file = path.open("r+b" if path.exists() else "w+b")
-        header = {"descr": dtype, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
-        self._start = self._file.tell()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, row: int, latents: NDArray[np.float32]) -> None:
-        """Put latents (n, T, D) or (T, D) at `row` and after."""
-        self._file.seek(self._start + row * self._row_bytes)
-        self._file.write(np.ascontiguousarray(latents, self._dtype).tobytes())
-
-    def flush(self) -> None:
-        """What is written outlives this process."""
-        self._file.flush()
-
-    def rows(self, rows: Ints) -> NDArray[np.float32]:
-        """These rows (n, T, D), or fewer where the file is too short."""
-        read = [self.read(int(row), 1) for row in rows]
-        return np.concatenate(read) if read else np.empty((0, *self.row_shape), self._dtype)
-
-    def read(self, row: int, count: int) -> NDArray[np.float32]:
-        """`count` rows from `row` on, or as many as there are."""
-        self._file.seek(self._start + row * self._row_bytes)
-        raw = self._file.read(count * self._row_bytes)
-        raw = raw[: len(raw) // self._row_bytes * self._row_bytes]
-        return np.frombuffer(raw, self._dtype).reshape(-1, *self.row_shape)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Clips of one split to be rendered together."""
-
-    draw: Draw
-    rows: Ints
-    candidates: Ints
-
-    @property
-    def clips(self) -> Clips:
-        return self.draw.candidates.take(self.candidates)
-
-    @property
-    def name(self) -> str:
-        """In the journal."""
-        return batch_name(self.draw.split, self.rows, self.candidates)
 
 
 def build(
@@ -142,76 +74,52 @@ def build(
     """
     dataset.survey(progress)
     sizes = {split: dataset.size(split, asked) for split, asked in sizes.items()}
-    draws = [Draw(split, dataset.candidates(split), clips) for split, clips in sizes.items()]
-    (directory / SCRATCH).mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        raw = {
-            split: stack.enter_context(
-                LatentsFile(directory / SCRATCH / f"{split}.npy", (clips, *encoder.shape), RAW)
-            )
-            for split, clips in sizes.items()
-        }
-        journal = stack.enter_context(Journal(directory / SCRATCH / JOURNAL))
-        run = stack.enter_context(encoding(dataset, encoder, workers))
-        _fill(dataset, draws, raw, journal, run, progress)
-        _standardise(raw, directory)
-    return {draw.split: draw.labels for draw in draws}
+    draws = {
+        split: SplitDraw(split, dataset.candidates(split), clips) for split, clips in sizes.items()
+    }
+    with (
+        Scratch(directory / SCRATCH, sizes, encoder.shape) as scratch,
+        encoding(dataset, encoder, workers) as encode,
+    ):
+        _fill(dataset, draws, scratch, encode, progress)
+        _standardise(scratch.raw, directory)
+    return {split: draw.labels for split, draw in draws.items()}
 
 
 def _fill(
     dataset: Dataset,
-    draws: list[Draw],
-    files: dict[str, LatentsFile],
-    journal: Journal,
-    run: Map,
+    draws: Mapping[str, SplitDraw],
+    scratch: Scratch,
+    encode: EncodeChunks,
     progress: Progress,
 ) -> None:
-    total = sum(len(draw.rows) for draw in draws)
+    total = sum(len(draw.rows) for draw in draws.values())
     done = 0
-    while tasks := [task for draw in draws for task in _tasks(dataset, draw)]:
-        known = [_known(task, files[task.draw.split], journal) for task in tasks]
-        fresh = run([task.clips for task, k in zip(tasks, known, strict=True) if k is None])
-        for task, audible in zip(tasks, known, strict=True):
+    while batches := [batch for draw in draws.values() for batch in _batches(dataset, draw)]:
+        audibles = [scratch.audible(batch) for batch in batches]
+        fresh = encode(
+            draws[batch.split].candidates.take(batch.candidates)
+            for batch, audible in zip(batches, audibles, strict=True)
+            if audible is None
+        )
+        for batch, audible in zip(batches, audibles, strict=True):
             if audible is None:
-                audible = _write(task, files[task.draw.split], journal, *next(fresh))
-            task.draw.settle(task.rows, task.candidates, audible)
+                latents, audible = next(fresh)
+                scratch.add(batch, latents, audible)
+            draws[batch.split].settle(batch, audible)
             done += int(audible.sum())
             progress(done, total, "rendering and encoding clips")
 
 
-def _known(task: Task, file: LatentsFile, journal: Journal) -> NDArray[np.bool_] | None:
-    """Which clips of a task could be heard, if it was done before; what it wrote is checked."""
-    audible = journal.audible(task.name)
-    if audible is None or journal.holds(task.name, file.rows(task.rows[audible])):
-        return audible
-    return None
-
-
-def _write(
-    task: Task,
-    file: LatentsFile,
-    journal: Journal,
-    latents: NDArray[np.float32],
-    audible: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Put the latents of a task in their rows; which of its clips could be heard."""
-    for row, one in zip(task.rows[audible], latents[audible], strict=True):
-        file.write(int(row), one)
-    file.flush()  # before the line that says so
-    journal.add(task.name, audible, latents[audible])
-    return audible
-
-
-def _tasks(dataset: Dataset, draw: Draw) -> list[Task]:
+def _batches(dataset: Dataset, draw: SplitDraw) -> list[Batch]:
     # The same clips together however many the workers: a clip's last bit depends on its company.
     rows, candidates = draw.missing()
     order = dataset.reading_order(draw.candidates.take(candidates))
-    rows, candidates = rows[order], candidates[order]
-    chunks = (slice(at, at + CHUNK) for at in range(0, len(rows), CHUNK))
-    return [Task(draw, rows[chunk], candidates[chunk]) for chunk in chunks]
+    chunks = [order[at : at + CHUNK] for at in range(0, len(order), CHUNK)]
+    return [Batch(draw.split, rows[chunk], candidates[chunk]) for chunk in chunks]
 
 
-def _standardise(raw: dict[str, LatentsFile], directory: Path) -> None:
+def _standardise(raw: Mapping[str, LatentsFile], directory: Path) -> None:
     """With the training clips' statistics; the raw latents stay as they are, for another try."""
     standardise = Standardiser()
     train = raw["train"]

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from sweeper.data.clips import COLUMNS, FAMILIES, LOWEST_PITCH, PARTS, SPLITS, Clips, Ints
+from sweeper.data.scratch import SCRATCH, can_go_on
 from sweeper.errors import SweeperError
+from sweeper.storage.files import cache_root, sync_directory
 
-ENVIRONMENT = "SWEEPER_CACHE"
 META = "meta.json"
-SCRATCH, JOURNAL = "scratch", "journal"  # what lets a build that was killed go on
 PARTS_FILE = "downstream.parts.npy"
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError)
 
 
 class CorruptCacheError(SweeperError):
@@ -62,10 +61,12 @@ class Latents:
 
     def summary(self) -> dict[str, Any]:
         """What `sweeper data info` shows; JSON."""
-        counts = {
+        families = {
             split: np.bincount(clips.family, minlength=len(self.families)).tolist()
             for split, clips in self.labels.items()
         }
+        rows = zip(*(families[split] for split in SPLITS), strict=True)
+        parts = np.bincount(self.parts, minlength=len(PARTS)).tolist()
         return {
             "key": self.fingerprint,
             "path": str(self.path),
@@ -74,19 +75,16 @@ class Latents:
             "pool": self.pool,
             "pitch_range": list(self.pitch_range),
             "families": {
-                family: {split: counts[split][index] for split in SPLITS}
-                for index, family in enumerate(self.families)
+                family: dict(zip(SPLITS, row, strict=True))
+                for family, row in zip(self.families, rows, strict=True)
             },
-            "downstream_parts": dict(
-                zip(PARTS, np.bincount(self.parts, minlength=len(PARTS)).tolist(), strict=True)
-            ),
+            "downstream_parts": dict(zip(PARTS, parts, strict=True)),
         }
 
 
 def directory(fingerprint: str) -> Path:
     """Where those latents are, or would be."""
-    root = os.environ.get(ENVIRONMENT)
-    return (Path(root) if root else user_cache_path("sweeper")) / "latents" / fingerprint
+    return cache_root() / "latents" / fingerprint
 
 
 def read(fingerprint: str) -> Latents:
@@ -101,7 +99,7 @@ def read(fingerprint: str) -> Latents:
         raise FileNotFoundError(path)
     try:
         return _read(path, fingerprint)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except DAMAGE as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise CorruptCacheError(
             f"the latents in {path} are damaged ({reason}); `sweeper data prepare` makes them anew"
@@ -123,21 +121,6 @@ def _read(path: Path, fingerprint: str) -> Latents:
         raise ValueError("latents and labels differ in number")
     parts = np.load(path / PARTS_FILE)
     return Latents(fingerprint, path, **splits, labels=labels, parts=parts, pool=meta["pool"])
-
-
-def verify(latents: Latents) -> None:
-    """Check every byte.
-
-    Raises:
-        CorruptCacheError: a file is not what was written.
-    """
-    files = json.loads((latents.path / META).read_text())["files"]
-    for name, file in files.items():
-        if checksum(latents.path / name) != file["sha256"]:
-            raise CorruptCacheError(
-                f"{latents.path / name} has been altered; delete {latents.path} and run "
-                "`sweeper data prepare`"
-            )
 
 
 def write_labels(path: Path, labels: dict[str, Clips], parts: Ints) -> None:
@@ -163,7 +146,6 @@ def writing(fingerprint: str, size: int) -> Iterator[Path]:
 
     If it does not, SCRATCH in it stays for the next try.
 
-
     Args:
         size: bytes that will be needed; refused at once if the disk has less.
     """
@@ -177,38 +159,26 @@ def writing(fingerprint: str, size: int) -> Iterator[Path]:
             raise OSError(errno.ENOSPC, f"{size >> 20} MiB needed, {free >> 20} MiB free")
         yield partial
         for file in (*partial.iterdir(), partial):
-            _sync(file)
+            sync_directory(file)  # of a file: its bytes
         shutil.rmtree(path, ignore_errors=True)  # damaged, or it would not be made again
         partial.rename(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
         shutil.rmtree(path / SCRATCH, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise _cannot_write(path, error) from error
     finally:
-        if not _can_go_on(partial):
+        if not can_go_on(partial / SCRATCH):
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _can_go_on(partial: Path) -> bool:
-    journal = partial / SCRATCH / JOURNAL
-    return journal.exists() and journal.stat().st_size > 0
 
 
 @contextlib.contextmanager
 def locked(fingerprint: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Only one process at a time makes these latents; `waiting` is called before a wait."""
-    lock = _acquire(directory(fingerprint), waiting)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquire(path: Path, waiting: Callable[[], None]) -> BaseFileLock:
+    path = directory(fingerprint)
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f"{path.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -216,13 +186,16 @@ def _acquire(path: Path, waiting: Callable[[], None]) -> BaseFileLock:
             lock.acquire()
     except OSError as error:
         raise _cannot_write(path, error) from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cannot_write(path: Path, error: OSError) -> SweeperError:
     return SweeperError(
         f"cannot write the latents to {path.parent}: {error.strerror or error}; "
-        f"make room there, or set {ENVIRONMENT} to another directory"
+        f"make room there, or set SWEEPER_CACHE to another directory"
     )
 
 
@@ -234,11 +207,3 @@ def checksum(path: Path) -> str:
 
 def _small(name: str) -> bool:
     return name not in {f"{split}.npy" for split in SPLITS}
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

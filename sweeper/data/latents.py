@@ -6,33 +6,21 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from models.encoders import Encoder, make_encoder
+from models.encoders import make_encoder
 from sweeper.data import cache, make_dataset
-from sweeper.data.build import DRAW_SEED, Progress, build
+from sweeper.data.build import DRAW_SEED, build
 from sweeper.data.cache import CorruptCacheError, Latents
-from sweeper.data.clips import Clips, Dataset, Ints
+from sweeper.data.clips import Clips, Ints, Progress
 from sweeper.data.splits import divide
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig, canonical_json
-
-__all__ = [
-    "CorruptCacheError",
-    "Latents",
-    "Source",
-    "data_config",
-    "fingerprint",
-    "latents_of",
-    "open_latents",
-    "prepare",
-]
 
 VERSION = 2  # of the draw, the standardisation and the files
 PART_SHARES = (0.70, 0.15, 0.15)
@@ -69,7 +57,7 @@ def latents_of(
     source: Source,
     *,
     workers: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Latents:
     """The cached latents of a config; made first where the cache has none, or damaged ones."""
     try:
@@ -85,7 +73,7 @@ def fingerprint(data: DataConfig, source: Path | None = None) -> str:
     Raises:
         SweeperError: unknown dataset or encoder, no usable SoundFont, or split sizes below 1.
     """
-    return _digest(_made_of(data, make_dataset(data, source), _encoder(data)))
+    return _Recipe(data, source).key
 
 
 def prepare(
@@ -106,25 +94,25 @@ def prepare(
         SweeperError: see `fingerprint`; or `data.fingerprint` is not empty and this machine
             would make other latents; or the cache cannot be written; or too many clips are asked.
     """
-    dataset, encoder = make_dataset(data, source), _encoder(data)
-    made_of = _made_of(data, dataset, encoder)
-    key = _digest(made_of)
-    if data.fingerprint not in ("", key):
+    recipe = _Recipe(data, source)
+    if data.fingerprint not in ("", recipe.key):
         raise SweeperError(
             f"the run config wants latents {data.fingerprint[:12]}…, this machine makes "
-            f"{key[:12]}…; use the same SoundFont and versions, or start a new sweep"
+            f"{recipe.key[:12]}…; use the same SoundFont and versions, or start a new sweep"
         )
     progress = progress or (lambda done, total, what: None)
-    try:
+    if latents := _cached(recipe.key):
+        return latents
+    with cache.locked(recipe.key, lambda: progress(0, 1, "waiting for another process")):
+        if not _cached(recipe.key):  # else another process has made them meanwhile
+            recipe.make(workers or _cores(), progress)
+    return cache.read(recipe.key)
+
+
+def _cached(key: str) -> Latents | None:
+    with contextlib.suppress(FileNotFoundError, CorruptCacheError):
         return cache.read(key)
-    except (FileNotFoundError, CorruptCacheError):
-        pass
-    with cache.locked(key, lambda: progress(0, 1, "waiting for another process")):
-        try:
-            return cache.read(key)  # another process may have made them meanwhile
-        except (FileNotFoundError, CorruptCacheError):
-            _make(data, key, made_of, dataset, encoder, workers or _cores(), progress)
-    return cache.read(key)
+    return None
 
 
 def open_latents(data: DataConfig, source: Path | None = None) -> Latents:
@@ -142,26 +130,36 @@ def open_latents(data: DataConfig, source: Path | None = None) -> Latents:
         ) from error
 
 
-def _make(
-    data: DataConfig,
-    key: str,
-    made_of: dict[str, Any],
-    dataset: Dataset,
-    encoder: Encoder,
-    workers: int,
-    progress: Progress,
-) -> None:
-    sizes = split_sizes(data)
-    with _users_fault():
-        tokens, width = encoder.shape
-    size = (4 + 2) * sum(sizes.values()) * tokens * width  # raw, and standardised
-    with cache.writing(key, size) as path:
-        labels = build(dataset, encoder, sizes, path, workers, progress)
-        cache.write_labels(path, labels, probe_parts(labels["downstream"]))
-        cache.write_meta(
-            path,
-            {"fingerprint": key, "made_of": made_of, "shape": encoder.shape, "pool": encoder.pool},
-        )
+class _Recipe:
+    """All that makes the latents of a DataConfig on this machine."""
+
+    def __init__(self, data: DataConfig, source: Path | None) -> None:
+        """Raises SweeperError, see `fingerprint`."""
+        self._dataset = make_dataset(data, source)
+        with _users_fault():
+            self._encoder = make_encoder(data.encoder)
+            encoder = {"name": self._encoder.name, "fingerprint": self._encoder.fingerprint}
+        self._sizes = split_sizes(data)
+        self._made_of = {
+            "version": VERSION,
+            "dataset": {"name": data.dataset, **self._dataset.recipe()},
+            "sizes": self._sizes,
+            "draw": [DRAW_SEED, SILENT],
+            "parts": [PART_SEED, *PART_SHARES],
+            "encoder": encoder,
+        }
+        self.key = hashlib.sha256(canonical_json(self._made_of).encode()).hexdigest()
+
+    def make(self, workers: int, progress: Progress) -> None:
+        """Puts the latents in the cache."""
+        with _users_fault():
+            tokens, width = self._encoder.shape
+        size = (4 + 2) * sum(self._sizes.values()) * tokens * width  # raw, and standardised
+        with cache.writing(self.key, size) as path:
+            labels = build(self._dataset, self._encoder, self._sizes, path, workers, progress)
+            cache.write_labels(path, labels, probe_parts(labels["downstream"]))
+            meta = {"fingerprint": self.key, "made_of": self._made_of}
+            cache.write_meta(path, {**meta, "shape": (tokens, width), "pool": self._encoder.pool})
 
 
 def split_sizes(data: DataConfig) -> dict[str, int]:
@@ -185,28 +183,6 @@ def probe_parts(clips: Clips) -> Ints:
     """Probe part of each downstream clip (index in PARTS), stratified by pitch and family."""
     rng = np.random.default_rng(PART_SEED)
     return divide((clips.pitch, clips.family), PART_SHARES, rng)
-
-
-def _made_of(data: DataConfig, dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
-    return {
-        "version": VERSION,
-        "dataset": {"name": data.dataset, **dataset.recipe()},
-        "sizes": split_sizes(data),
-        "draw": [DRAW_SEED, SILENT],
-        "parts": [PART_SEED, *PART_SHARES],
-        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
-    }
-
-
-def _digest(made_of: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(made_of).encode()).hexdigest()
-
-
-def _encoder(data: DataConfig) -> Encoder:
-    with _users_fault():
-        encoder = make_encoder(data.encoder)
-        encoder.fingerprint  # noqa: B018 -- looks for the weights
-        return encoder
 
 
 @contextlib.contextmanager

@@ -43,20 +43,20 @@ ENVIRONMENT = {
 AHEAD = 2  # chunks for each process that may wait for the network: 300,000 clips fill no memory
 
 Floats = NDArray[np.float32]
-Heard = tuple[Floats, NDArray[np.bool_]]  # of N clips: a row each; which are audible
-Map = Callable[[Iterable[Clips]], Iterator[Heard]]
+EncodedChunk = tuple[Floats, NDArray[np.bool_]]  # of N clips: a row each; which are audible
+EncodeChunks = Callable[[Iterable[Clips]], Iterator[EncodedChunk]]
 
-_source: Source
+_reader: ClipReader
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipReader:
     """All that comes before the network."""
 
     dataset: Dataset
     encoder: Encoder
 
-    def __call__(self, clips: Clips) -> Heard:
+    def __call__(self, clips: Clips) -> EncodedChunk:
         """What the network takes, or latents where there is none; and which can be heard."""
         waveforms = self.dataset.waveforms(clips)
         audible = np.abs(waveforms).max(axis=1) >= SILENT
@@ -65,51 +65,42 @@ class Source:
 
 
 @contextlib.contextmanager
-def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Map]:
+def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[EncodeChunks]:
     """A `map` over chunks of clips, in order, to latents that are not yet standardised.
 
     Clips are read on that many processes (1: on this one).
     """
-    with _reading(Source(dataset, encoder), workers) as read:
-        yield lambda chunks: _through_network(encoder, read(chunks))
-
-
-def _through_network(encoder: Encoder, chunks: Iterator[Heard]) -> Iterator[Heard]:
-    if not isinstance(encoder, TwoStage):
-        return chunks
-    return ((encoder.network(inputs), audible) for inputs, audible in chunks)
+    network = encoder.network if isinstance(encoder, TwoStage) else lambda latents: latents
+    with _reading(ClipReader(dataset, encoder), workers) as read:
+        yield lambda chunks: ((network(inputs), audible) for inputs, audible in read(chunks))
 
 
 @contextlib.contextmanager
-def _reading(source: Source, workers: int) -> Iterator[Map]:
+def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
     if workers == 1:
-        yield lambda chunks: map(source, chunks)
+        yield lambda chunks: map(reader, chunks)
         return
     with tempfile.TemporaryDirectory() as directory:
         # Not through the pipe: a worker that cannot start would never empty it.
-        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(source))
-        with _pool(parcel, workers) as read:
-            yield read
+        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(reader))
+        # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, spawn, _start, (parcel,))
+        try:
+            with _environment():
+                yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
+        except BrokenProcessPool as error:
+            raise SweeperError(
+                "a process that renders clips died, perhaps for want of memory; "
+                "free some and try again"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-@contextlib.contextmanager
-def _pool(parcel: Path, workers: int) -> Iterator[Map]:
-    # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (parcel,))
-    try:
-        with _environment():
-            yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
-    except BrokenProcessPool as error:
-        raise SweeperError(
-            "a process that renders clips died, perhaps for want of memory; free some and try again"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Iterator[Heard]:
+def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Iterator[EncodedChunk]:
     """In order; at most that many chunks are being read, or are read and wait."""
-    waiting = deque[Future[Heard]]()
+    waiting = deque[Future[EncodedChunk]]()
     for clips in chunks:
         waiting.append(pool.submit(_read, clips))
         if len(waiting) > most:
@@ -130,8 +121,8 @@ def _environment() -> Iterator[None]:
 
 
 def _start(parcel: Path) -> None:
-    global _source
-    _source = pickle.loads(parcel.read_bytes())
+    global _reader
+    _reader = pickle.loads(parcel.read_bytes())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -143,5 +134,5 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _read(clips: Clips) -> Heard:
-    return _source(clips)
+def _read(clips: Clips) -> EncodedChunk:
+    return _reader(clips)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import separation as module
-from models.separation import separation, standardised
+from models import maps
+from models.maps import separation, standardised
 
 CLIPS = 600
 
@@ -75,7 +75,7 @@ def test_nothing_depends_on_how_many_clips_are_looked_at_together(
     label = np.arange(CLIPS) % 10
     features = blobs(label, 1.0)
     together = score(features, label)
-    monkeypatch.setattr(module, "ROWS", 7)
+    monkeypatch.setattr(maps, "ROWS", 7)
     assert score(features, label) == pytest.approx(together, abs=1e-9)
     assert 0.1 < together < 0.95
 

@@ -32,7 +32,8 @@ def load(path: Path | None = None) -> bytes:
     Raises:
         SweeperError: there is no such file, or it is no SoundFont 2.
     """
-    path = path or _from_environment() or _packaged()
+    if path is None:
+        path = Path(os.environ.get(ENVIRONMENT) or _packaged())
     try:
         font = path.read_bytes()
     except OSError as error:
@@ -64,10 +65,6 @@ def programs(font: bytes) -> set[int]:
     """The General MIDI programs (bank 0) that the SoundFont has."""
     presets = _table(font, _tables(font)[b"phdr"], PRESET)[:-1]  # the last is a sentinel
     return {int(program) for program in presets["program"][presets["bank"] == 0]}
-
-
-def _from_environment() -> Path | None:
-    return Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None
 
 
 def _packaged() -> Path:

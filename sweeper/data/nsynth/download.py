@@ -1,7 +1,8 @@
 """One large file over http: resumed after a break, checked by its md5, named only when it is right.
 
 Our own, as none fits: huggingface_hub resumes from its own servers only, pooch starts anew after
-every break.
+every break. The checksum stands for https: of what a server sends, no more than the bytes that it
+announced are written, and no other file gets the name.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import os
+import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
+from sweeper.data.clips import Progress
 from sweeper.errors import SweeperError
-
-Progress = Callable[[int, int, str], None]
 
 BLOCK = 1 << 20  # bytes
 MB = 1_000_000
@@ -35,8 +37,8 @@ def size_of(url: str) -> int:
         SweeperError: it is not there, or the server cannot be reached or does not say.
     """
     with _answer(url, method="HEAD") as answer:
-        length = answer.headers.get("Content-Length")
-    if length is None:
+        length = answer.headers.get("Content-Length") or ""
+    if not re.fullmatch("[1-9][0-9]{0,14}", length):
         raise SweeperError(f"{url}: the server does not say the size; choose another by --url")
     return int(length)
 
@@ -67,17 +69,17 @@ def download(url: str, path: Path, size: int, md5: str, progress: Progress) -> N
     A connection that breaks is opened again as long as each brings something.
 
     Raises:
-        SweeperError: no connection, no room, another checksum. What came stays for the next call,
-            but for bytes with another checksum.
+        SweeperError: no connection, no room, another checksum, a link in the way. What came stays
+            for the next call, but for bytes with another checksum.
     """
     partial = partial_of(path)
     with _alone(partial):
         if bytes_of(partial) > size:
             partial.unlink()
-        if (free := shutil.disk_usage(path.parent).free) < size - bytes_of(partial):
+        if (free := shutil.disk_usage(path.parent).free) < (missing := size - bytes_of(partial)):
             raise SweeperError(
                 f"{path.parent} has room for {free / 1e9:.2f} GB more, {path.name} needs "
-                f"{(size - bytes_of(partial)) / 1e9:.2f} GB; free some, or choose another directory"
+                f"{missing / 1e9:.2f} GB; free some, or choose another directory"
             )
         while (before := bytes_of(partial)) < size:
             cause = _stream(url, partial, size, progress)
@@ -86,28 +88,34 @@ def download(url: str, path: Path, size: int, md5: str, progress: Progress) -> N
                     f"{url} broke off at {before} of {size} bytes ({cause or 'closed early'}); "
                     "the same command goes on from there"
                 ) from cause
-        _name(partial, path, md5, progress)
+        if (came := md5_of(partial, progress)) != md5:
+            partial.unlink()
+            raise SweeperError(
+                f"{path.name} came with the md5 {came} and not the published {md5}, and was "
+                "deleted; download it again, or from another --url"
+            )
+        partial.replace(path)
 
 
 def _stream(url: str, partial: Path, size: int, progress: Progress) -> Exception | None:
-    """Append what comes; give the error that ended it."""
+    """Append what comes, up to `size` bytes in all; give the error that ended it."""
     headers = {"Range": f"bytes={have}-"} if (have := bytes_of(partial)) else {}
-    with contextlib.ExitStack() as stack:
-        answer = stack.enter_context(_answer(url, headers=headers))
+    what = f"{partial.stem} (MB)"
+    with _answer(url, headers=headers) as answer:
         # A server that knows no ranges answers 200 and sends all from the start.
         mode = "ab" if answer.status == 206 else "wb"
-        file = cast(IO[bytes], stack.enter_context(partial.open(mode, buffering=0)))
-        try:
-            while block := answer.read1(BLOCK):
-                _write(file, block, partial)
-                progress(file.tell() // MB, size // MB, f"{_file_name(partial)} (MB)")
-        except BROKEN as error:
-            return error
+        with open(partial, mode, buffering=0, opener=_no_link) as file:
+            try:
+                while block := answer.read1(min(BLOCK, size - file.tell())):
+                    _write(file, block, partial)
+                    progress(file.tell() // MB, size // MB, what)
+            except BROKEN as error:
+                return error
     return None
 
 
-def _file_name(partial: Path) -> str:
-    return partial.name.removesuffix(".partial")
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _write(file: IO[bytes], block: bytes, partial: Path) -> None:
@@ -119,16 +127,6 @@ def _write(file: IO[bytes], block: bytes, partial: Path) -> None:
             f"cannot write {partial} ({error.strerror}); free some room, then the same command "
             "goes on from there"
         ) from error
-
-
-def _name(partial: Path, path: Path, md5: str, progress: Progress) -> None:
-    if (found := md5_of(partial, progress)) != md5:
-        partial.unlink()
-        raise SweeperError(
-            f"{path.name} came with the md5 {found} and not the published {md5}, and was deleted; "
-            "download it again, or from another --url"
-        )
-    partial.replace(path)
 
 
 @contextlib.contextmanager
@@ -152,6 +150,9 @@ def _answer(url: str, **how: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _alone(partial: Path) -> Iterator[None]:
+    """One process at a time writes this file; one that is a link is no process's to write."""
+    if partial.is_symlink():
+        raise SweeperError(f"{partial} is a link; remove it, then fetch again")
     lock = FileLock(f"{partial}.lock", timeout=0)
     try:
         with lock:
@@ -160,7 +161,7 @@ def _alone(partial: Path) -> Iterator[None]:
             finally:
                 Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout as error:
-        raise SweeperError(f"another process is downloading {_file_name(partial)}") from error
+        raise SweeperError(f"another process is downloading {partial.stem}") from error
     except OSError as error:
         raise SweeperError(
             f"cannot write {partial} ({error.strerror}); check --data-root"

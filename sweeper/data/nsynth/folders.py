@@ -1,7 +1,7 @@
-"""The parts of a set of notes, as they lie on disk: packed, unpacked, as parquet, or one's own.
+"""Archives of notes, and the unpacked ones: NSynth's directories, or one's own wav files.
 
-Every part lists its notes once and then hands out their audio in the order of their places, so
-that a packed archive is read from front to back and nothing is unpacked to disk.
+Every archive lists its notes once and then hands out their audio in the order of their places, so
+that a packed one is read from front to back and nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from sweeper.data.nsynth import wav
 from sweeper.errors import SweeperError
 
 BLOCK = 1 << 20  # bytes: of a read, and of the ends of a file that identify it
+INSTRUMENTS = 1 << 20  # more than an archive has
+VELOCITIES = 128
 
-UNUSABLE = "audio not as in NSynth"
-
-Listen = Callable[[str, bytes], object]  # to the wav of a note of that name
-Place = tuple[int, int]  # where the audio of a note is; a part is read in the order of its places
+OnWav = Callable[[str, bytes], object]  # of a note's name; ValueError: it is to be left out
+Place = tuple[int, int]  # where the audio of a note is; it is read in the order of the places
 
 
 class Label(NamedTuple):
@@ -34,10 +34,16 @@ class Label(NamedTuple):
     instrument: int
     velocity: int
 
+    def checked(self) -> Label:
+        """Itself. ValueError: no note has such an instrument or velocity."""
+        if not (0 <= self.instrument < INSTRUMENTS and 0 <= self.velocity < VELOCITIES):
+            raise ValueError(f"instrument {self.instrument}, velocity {self.velocity}")
+        return self
+
 
 @dataclass
-class Listing:
-    """The notes of a part, by name."""
+class Index:
+    """The notes of an archive, by name."""
 
     labels: dict[str, Label] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -46,16 +52,23 @@ class Listing:
     def leave_out(self, reason: str, name: str) -> None:
         self.left_out.setdefault(reason, []).append(name)
 
-    def put(self, name: str, place: Place) -> None:
-        """Note where the audio of a note is; of two with one name the first counts."""
-        if name in self.places:
+    def add(self, name: str, place: Place, check: Callable[[], object] | None) -> None:
+        """Note where the audio of a note is; of two with one name the first counts.
+
+        One whose `check` raises ValueError is left out.
+        """
+        try:
+            if check:
+                check()
+        except ValueError as error:
+            self.leave_out("audio not as in NSynth", f"{name}: {error}")
+            return
+        if self.places.setdefault(name, place) is not place:
             self.leave_out("listed twice", name)
-        else:
-            self.places[name] = place
 
 
-class Part(Protocol):
-    """Notes that lie together: NSynth's training part, for one."""
+class NoteArchive(Protocol):
+    """Notes that lie together: NSynth's training set, for one."""
 
     @property
     def path(self) -> Path: ...
@@ -63,8 +76,8 @@ class Part(Protocol):
     def identity(self) -> dict[str, object]:
         """Changes with the notes, as far as can be told without reading them all; JSON."""
 
-    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
-        """All notes; `audio` is called with every wav and raises ValueError to leave it out."""
+    def index(self, on_wav: OnWav | None, progress: Progress) -> Index:
+        """All notes; without `on_wav`, audio is checked only where that costs nothing more."""
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:
         """The wavs at ascending places."""
@@ -93,7 +106,7 @@ def labels_of_examples(raw: bytes, path: Path) -> dict[str, Label]:
     try:
         examples = json.loads(raw)
         return {name: label_of(examples[name]) for name in sorted(examples)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SweeperError(
             f"the examples.json of {path} is not NSynth's ({reason}); download it again"
@@ -101,16 +114,21 @@ def labels_of_examples(raw: bytes, path: Path) -> dict[str, Label]:
 
 
 def label_of(example: Mapping[str, Any]) -> Label:
-    """From one entry of examples.json, or one row of a parquet mirror."""
-    return Label(
-        int(example["pitch"]),
-        str(example["instrument_family_str"]),
-        int(example["instrument"]),
-        int(example["velocity"]),
-    )
+    """From one entry of examples.json, or one row of a parquet mirror.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        family = str(example["instrument_family_str"])
+        numbers = (int(example[name]) for name in ("pitch", "instrument", "velocity"))
+        pitch, instrument, velocity = numbers
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return Label(pitch, family, instrument, velocity).checked()
 
 
-class FolderPart:
+class FolderArchive:
     """A directory of wav files whose labels are given."""
 
     def __init__(
@@ -121,7 +139,7 @@ class FolderPart:
         labelled_by: Path,
         elsewhere: Callable[[], Container[str]] = tuple,
     ) -> None:
-        """`elsewhere`: names of audio that belongs to another part."""
+        """`elsewhere`: names of audio that belongs to another archive."""
         self.path = path
         self._audio, self._labelled_by = audio, labelled_by
         self._labels, self._elsewhere = labels, elsewhere
@@ -129,38 +147,35 @@ class FolderPart:
 
     def identity(self) -> dict[str, object]:
         """Digests of the labels, and of the names and sizes of the wav files."""
-        files = "".join(f"{name} {size}\n" for name, size in sorted(self._files().items()))
+        files = "".join(f"{name} {size}\n" for name, size in sorted(self._sizes().items()))
         return {
             "labels": hashlib.sha256(self._labelled_by.read_bytes()).hexdigest(),
             "audio": hashlib.sha256(files.encode()).hexdigest(),
         }
 
-    def listing(self, audio: Listen | None, progress: Progress) -> Listing:
-        """See `Part`. Without `audio`, only files of an odd size are opened."""
-        listing = Listing(self._labels())
-        sizes = self._files()
+    def index(self, on_wav: OnWav | None, progress: Progress) -> Index:
+        """See `NoteArchive`. Without `on_wav`, only files of an odd size are opened."""
+        index = Index(self._labels())
+        sizes = self._sizes()
         self._names = sorted(sizes)
-        for index, name in enumerate(self._names):
-            try:
-                if name in listing.labels:
-                    self._check(name, sizes[name], audio)
-                listing.put(name, (index, 0))
-            except ValueError as error:
-                listing.leave_out(UNUSABLE, f"{name}: {error}")
-            progress(index + 1, len(self._names), f"listing {self.path.name}")
-        return listing
+        for number, name in enumerate(self._names):
+            check = functools.partial(self._check, name, sizes[name], on_wav)
+            index.add(name, (number, 0), check if name in index.labels else None)
+            progress(number + 1, len(self._names), f"listing {self.path.name}")
+        return index
 
     def read(self, places: Sequence[Place]) -> Iterator[bytes]:
-        """See `Part`."""
-        return (self._read(self._names[index]) for index, _ in places)
+        """See `NoteArchive`."""
+        return (self._read(self._names[number]) for number, _ in places)
 
-    def _check(self, name: str, size: int, audio: Listen | None) -> None:
-        if audio is None and size == wav.FILE_BYTES:
-            return
-        raw = self._read(name)
-        audio(name, raw) if audio else wav.samples(raw)
+    def _check(self, name: str, size: int, on_wav: OnWav | None) -> None:
+        wav.check_size(size)
+        if on_wav:
+            on_wav(name, self._read(name))
+        elif size != wav.FILE_BYTES:
+            wav.samples(self._read(name))
 
-    def _files(self) -> dict[str, int]:
+    def _sizes(self) -> dict[str, int]:
         if not self._audio.is_dir():
             raise SweeperError(f"{self.path} has no directory {self._audio.name}; unpack it again")
         elsewhere = self._elsewhere()
@@ -178,12 +193,12 @@ class FolderPart:
             raise SweeperError(f"cannot read {path}: {error.strerror}") from error
 
 
-def unpacked(path: Path) -> FolderPart:
+def unpacked(path: Path) -> FolderArchive:
     """NSynth's own directory: examples.json and audio/NOTE.wav."""
     examples = path / "examples.json"
     if not examples.is_file():
         raise SweeperError(f"{path} holds no examples.json; unpack it again")
-    return FolderPart(path, path / "audio", functools.partial(_examples, examples), examples)
+    return FolderArchive(path, path / "audio", functools.partial(_examples, examples), examples)
 
 
 def _examples(path: Path) -> dict[str, Label]:

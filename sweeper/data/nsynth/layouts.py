@@ -1,4 +1,4 @@
-"""Finding the two parts of a set of notes under a directory, in whichever layout they are."""
+"""Finding two archives of notes, to train and to test on, in whichever layout they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import functools
 import re
 from pathlib import Path
 
-from sweeper.data.nsynth.archives import ParquetPart, TarPart
-from sweeper.data.nsynth.folders import FolderPart, Label, Part, unpacked
+from sweeper.data.nsynth.archives import ParquetArchive, TarArchive
+from sweeper.data.nsynth.folders import FolderArchive, Label, NoteArchive, unpacked
 from sweeper.errors import SweeperError
 
 LABELS = "labels.csv"
@@ -17,8 +17,8 @@ VELOCITY = 100  # where labels.csv has none
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def find(root: Path) -> tuple[Part, Part]:
-    """The training and the test part under `root`.
+def find(root: Path) -> tuple[NoteArchive, NoteArchive]:
+    """The training and the test archive under `root`.
 
     - nsynth-{train,test}.jsonwav.tar.gz as published, or nsynth-{train,test}/ unpacked
     - {train,test}-*.parquet, there or in data/: a mirror such as mteb/nsynth-mini, which may be
@@ -32,18 +32,18 @@ def find(root: Path) -> tuple[Part, Part]:
     if not root.is_dir():
         root = _from_hub(root)
     if (root / LABELS).is_file():
-        return _own(root, "train"), _own(root, "test")
-    return _part(root, "train"), _part(root, "test")
+        return _labelled(root, "train"), _labelled(root, "test")
+    return _published(root, "train"), _published(root, "test")
 
 
-def _part(root: Path, name: str) -> Part:
-    for archive in ("jsonwav.tar.gz", "jsonwav.tar"):
-        if (path := root / f"nsynth-{name}.{archive}").is_file():
-            return TarPart(path)
+def _published(root: Path, name: str) -> NoteArchive:
+    for suffix in ("jsonwav.tar.gz", "jsonwav.tar"):
+        if (path := root / f"nsynth-{name}.{suffix}").is_file():
+            return TarArchive(path)
     if (path := root / f"nsynth-{name}").is_dir():
         return unpacked(path)
     if shards := [*root.glob(f"{name}-*.parquet"), *root.glob(f"data/{name}-*.parquet")]:
-        return ParquetPart(shards)
+        return ParquetArchive(shards)
     if records := sorted(root.glob(f"nsynth-{name}*.tfrecord*")):
         raise SweeperError(
             f"{records[0]} is in the TFRecord form, which is not read; take the json/wav archive: "
@@ -55,30 +55,31 @@ def _part(root: Path, name: str) -> Part:
     )
 
 
-def _own(root: Path, name: str) -> FolderPart:
+def _labelled(root: Path, name: str) -> FolderArchive:
     other = {"train": "test", "test": "train"}[name]
     path = root / LABELS
-    labels, elsewhere = (functools.partial(_labels, path, part) for part in (name, other))
-    return FolderPart(root, root, labels, path, elsewhere)
+    labels, elsewhere = (functools.partial(_labels, path, which) for which in (name, other))
+    return FolderArchive(root, root, labels, path, elsewhere)
 
 
-def _labels(path: Path, part: str) -> dict[str, Label]:
+def _labels(path: Path, name: str) -> dict[str, Label]:
+    """Of the notes whose `part` in labels.csv is `name`."""
     rows = _rows(path)
     instruments = sorted({row.get("instrument") or row["file"] for row in rows})
     number = {instrument: index for index, instrument in enumerate(instruments)}
     labels: dict[str, Label] = {}
     for line, row in enumerate(rows, start=2):
-        name, label = _label(path, line, row, number)
-        if labels.setdefault(name, label) != label:
+        label = _label(path, line, row, number[row.get("instrument") or row["file"]])
+        if labels.setdefault(_stem(row), label) != label:
             raise SweeperError(f"{path}, line {line}: {row['file']} is listed twice")
-    parts = {row["file"].removesuffix(".wav"): row["part"] for row in rows}
-    return {name: label for name, label in labels.items() if parts[name] == part}
+    listed_in = {_stem(row): row["part"] for row in rows}
+    return {stem: label for stem, label in labels.items() if listed_in[stem] == name}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restval="")
             if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
                 raise SweeperError(f"{path} lacks the columns {', '.join(missing)}")
             return list(reader)
@@ -86,15 +87,18 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise SweeperError(f"cannot read {path} ({error}); save it as CSV in UTF-8") from error
 
 
-def _label(path: Path, line: int, row: dict[str, str], number: dict[str, int]) -> tuple[str, Label]:
+def _label(path: Path, line: int, row: dict[str, str], instrument: int) -> Label:
     try:
         if row["part"] not in ("train", "test"):
             raise ValueError(f"part is '{row['part']}' and neither train nor test")
         pitch, velocity = int(row["pitch"]), int(row.get("velocity") or VELOCITY)
-    except (ValueError, TypeError) as error:
+        return Label(pitch, row["family"], instrument, velocity).checked()
+    except ValueError as error:
         raise SweeperError(f"{path}, line {line}: {error}") from error
-    instrument = number[row.get("instrument") or row["file"]]
-    return row["file"].removesuffix(".wav"), Label(pitch, row["family"], instrument, velocity)
+
+
+def _stem(row: dict[str, str]) -> str:
+    return row["file"].removesuffix(".wav")
 
 
 def _from_hub(root: Path) -> Path:

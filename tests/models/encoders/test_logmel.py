@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -51,12 +53,21 @@ def test_latents_agree_with_the_definition() -> None:
     np.testing.assert_allclose(encoded[0], by_definition(waveform), atol=2e-4)
 
 
-def test_the_mel_filters_agree_with_those_of_transformers() -> None:
-    audio_utils = pytest.importorskip("transformers.audio_utils")
-    expected = audio_utils.mel_filter_bank(
-        WINDOW // 2 + 1, BANDS, 0, 8_000, RATE, mel_scale="slaney"
+def test_the_mel_filters_agree_with_the_definition() -> None:
+    edges = [hertz_of(mel) for mel in np.linspace(0, mel_of(RATE / 2), BANDS + 2)]
+    bins = np.arange(WINDOW // 2 + 1) * RATE / WINDOW
+    expected = [np.interp(bins, edges[band : band + 3], [0, 1, 0]) for band in range(BANDS)]
+    np.testing.assert_allclose(logmel.mel_filters(), np.transpose(expected), atol=1e-6)
+
+
+def test_the_mel_filters_are_to_the_bit_those_that_the_fingerprint_stands_for() -> None:
+    used = b"".join(array.tobytes() for array in logmel._sparse_filters())
+    assert hashlib.sha256(used).hexdigest() == (
+        "02150b14879b25694796b245030a1ed9825d0d062a83dead1e1d263a5fdf7a5e"
     )
-    np.testing.assert_allclose(logmel.mel_filters(), expected, atol=1e-6)
+    assert LogMel().fingerprint == (
+        "717c89ce10d2dbd746a8c792d4a022dc5c544a3885dee56431d5d346b89da884"
+    )
 
 
 def test_every_band_has_a_filter() -> None:

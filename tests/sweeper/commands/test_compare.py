@@ -17,9 +17,10 @@ from models.encoders import ENCODERS
 from models.encoders.logmel import LogMel
 from models.maps import PCA
 from sweeper.commands import compare
-from sweeper.commands.compare import Candidate, map_of, settings_of
+from sweeper.commands.compare import Candidate
 from sweeper.data.cache import Latents
 from sweeper.data.clips import Clips
+from sweeper.data.maps import map_of, settings_of
 from sweeper.driver.inline import Inline
 from sweeper.errors import SweeperError
 from sweeper.ledger import read

@@ -70,4 +70,4 @@ def test_a_path_is_at_hand_when_it_exists(tmp_path: Path) -> None:
 def test_an_encoder_tells_which_package_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     [logmel] = [encoder for encoder in listed() if encoder.name == "logmel"]
     monkeypatch.setattr(logmel.cls, "requires", ("no_such_package",), raising=False)
-    assert logmel.lacks == "needs no_such_package"
+    assert logmel.missing == "needs no_such_package"

@@ -32,6 +32,8 @@ class Server(ThreadingHTTPServer):
     ranges = True
     cut_after: int | None = None  # bytes of an answer, whatever was promised
     cuts = 10**9  # answers that are cut
+    more = 0  # bytes that follow what was announced
+    length: str | None = None  # announced instead of the right one
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -62,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: self.server.cut_after]
         self.server.served[self._name] += len(body)
         self.wfile.write(body)
+        for _ in range(self.server.more // 1_000_000):
+            self.wfile.write(bytes(1_000_000))
+            self.server.served[self._name] += 1_000_000
 
     @property
     def _name(self) -> str:
@@ -76,7 +81,8 @@ class Handler(BaseHTTPRequestHandler):
         if start and self.server.ranges:
             body = body[int(start[1]) :]
         self.send_response(206 if start and self.server.ranges else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.command == "HEAD" or not self.server.more:
+            self.send_header("Content-Length", self.server.length or str(len(body)))
         self.end_headers()
         return body
 
@@ -269,6 +275,65 @@ def test_a_missing_file_and_a_server_that_is_not_there_are_one_line(
     server.server_close()
     with pytest.raises(SweeperError, match=r"cannot reach http.*refused.*connect to the internet"):
         run(server, tmp_path)
+
+
+def test_no_more_is_written_than_was_announced(server: Server, tmp_path: Path) -> None:
+    server.more = 50_000_000_000
+    largest = 0
+
+    def progress(*_: object) -> None:
+        nonlocal largest
+        largest = max([largest, *(path.stat().st_size for path in tmp_path.iterdir())])
+
+    bring(server, tmp_path, progress)
+    assert holds(tmp_path, TRAIN) and largest == 3_000_000
+    assert server.served[TRAIN] < 100_000_000  # the connection is closed then
+    (tmp_path / TRAIN).unlink()
+    server.files[TRAIN] = server.files[TRAIN][:-1]  # and what follows takes the last byte's place
+    with pytest.raises(SweeperError, match=r"came with the md5 .* and was deleted"):
+        bring(server, tmp_path, progress)
+    assert largest == 3_000_000 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "0", "1e6", "9" * 5_000, "१२", " "])
+def test_a_size_that_is_none_is_one_line(server: Server, tmp_path: Path, length: str) -> None:
+    server.length = length.encode().decode("latin-1")
+    with pytest.raises(SweeperError, match=r"the server does not say the size; choose another"):
+        run(server, tmp_path)
+    assert server.served[TRAIN] == 0
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_where_the_file_is_written_is_not_followed(
+    server: Server, tmp_path: Path, dangling: bool
+) -> None:
+    (theirs := tmp_path / "theirs").write_bytes(b"of another user")
+    (root := tmp_path / "root").mkdir()
+    partial = root / f"{TRAIN}.partial"
+    partial.symlink_to(tmp_path / "nothing" if dangling else theirs)
+    with pytest.raises(SweeperError, match=r"partial is a link; remove it, then fetch again$"):
+        bring(server, root)
+    assert not (tmp_path / "nothing").exists() and theirs.read_bytes() == b"of another user"
+    partial.unlink()
+    bring(server, root)
+    assert holds(root, TRAIN)
+
+
+def test_a_link_that_appears_meanwhile_is_not_followed_either(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (theirs := tmp_path / "theirs").write_bytes(b"of another user")
+    partial = tmp_path / f"{TRAIN}.partial"
+    real = download._stream
+
+    def linked(*args: object) -> Exception | None:
+        partial.symlink_to(theirs)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(download, "_stream", linked)
+    with pytest.raises(SweeperError, match=r"cannot write .*partial \(Too many levels"):
+        bring(server, tmp_path)
+    assert theirs.read_bytes() == b"of another user"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from rich.console import Console
 from models.encoders.mae_network import Shape
 from models.encoders.mae_pretraining import Pretraining, Recipe
 from sweeper.commands import pretrain as module
-from sweeper.commands.pretrain import Request, drawn, frames_of, partial, pretrain
+from sweeper.commands.pretrain import PretrainRequest, checkpoint, drawn, frames_of, pretrain
 from sweeper.data.clips import Clips
 from sweeper.data.notes.dataset import Notes
 from sweeper.errors import SweeperError
@@ -28,24 +28,24 @@ SMALL = Shape(width=16, depth=1, heads=2, decoder_width=8, decoder_heads=2)
 
 
 @pytest.fixture
-def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretrainRequest:
     torch.set_num_threads(1)
     frames = np.random.default_rng(0).normal(-20, 3, (8, 64, 128)).astype(np.float16)
     monkeypatch.setattr(module, "frames_of", lambda *_: frames)
-    return Request(tmp_path / "mae.safetensors", 8, Recipe(epochs=3, batch=4), SMALL)
+    return PretrainRequest(tmp_path / "mae.safetensors", 8, Recipe(epochs=3, batch=4), SMALL)
 
 
 def rows(clips: Clips) -> set[tuple[int, ...]]:
     return set(zip(*(column.tolist() for column in clips.columns), strict=True))
 
 
-def run(request: Request) -> tuple[int, str]:
+def run(request: PretrainRequest) -> tuple[int, str]:
     text = io.StringIO()
     return pretrain(request, Console(file=text, width=200)), text.getvalue()
 
 
 def test_a_stopped_pretraining_goes_on_to_the_very_same_file(
-    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_: PretrainRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(request_)[0] == 0
     stopped = dataclasses.replace(request_, out=tmp_path / "stopped.safetensors")
@@ -61,7 +61,7 @@ def test_a_stopped_pretraining_goes_on_to_the_very_same_file(
         patch.setattr(Pretraining, "train_epoch", interrupted)
         code, text = run(stopped)
     assert code == 128 + signal.SIGINT and "goes on" in text
-    assert partial(stopped.out).exists() and not stopped.out.exists()
+    assert checkpoint(stopped.out).exists() and not stopped.out.exists()
     code, text = run(stopped)
     assert code == 0 and "epoch 1/3" not in text and "epoch 2/3" in text
     assert stopped.out.read_bytes() == request_.out.read_bytes()
@@ -71,7 +71,7 @@ def test_a_stopped_pretraining_goes_on_to_the_very_same_file(
     ]
 
 
-def test_a_file_that_is_made_is_not_made_again(request_: Request) -> None:
+def test_a_file_that_is_made_is_not_made_again(request_: PretrainRequest) -> None:
     run(request_)
     made = request_.out.stat().st_mtime_ns
     code, text = run(request_)
@@ -79,7 +79,7 @@ def test_a_file_that_is_made_is_not_made_again(request_: Request) -> None:
     assert request_.out.stat().st_mtime_ns == made
 
 
-def test_another_commands_file_or_checkpoint_is_left_alone(request_: Request) -> None:
+def test_another_commands_file_or_checkpoint_is_left_alone(request_: PretrainRequest) -> None:
     run(request_)
     other = dataclasses.replace(request_, recipe=Recipe(epochs=3, batch=4, seed=1))
     content = request_.out.read_bytes()
@@ -90,18 +90,18 @@ def test_another_commands_file_or_checkpoint_is_left_alone(request_: Request) ->
     with pytest.raises(SweeperError, match="in the way"):
         run(request_)
     request_.out.unlink()
-    partial(request_.out).write_bytes(b"PK cut short")
+    checkpoint(request_.out).write_bytes(b"PK cut short")
     with pytest.raises(SweeperError, match="damaged; delete it"):
         run(request_)
-    assert partial(request_.out).read_bytes() == b"PK cut short"
+    assert checkpoint(request_.out).read_bytes() == b"PK cut short"
 
 
 def test_bad_input_is_refused_before_anything_is_rendered(tmp_path: Path) -> None:
     for request, words in (
-        (Request(tmp_path / "no" / "x"), "directory that exists"),
-        (Request(tmp_path), "directory that exists"),
-        (Request(tmp_path / "x", clips=10), "10 clips are too few"),
-        (Request(tmp_path / "x", recipe=Recipe(epochs=0)), "at least one epoch"),
+        (PretrainRequest(tmp_path / "no" / "x"), "directory that exists"),
+        (PretrainRequest(tmp_path), "directory that exists"),
+        (PretrainRequest(tmp_path / "x", clips=10), "10 clips are too few"),
+        (PretrainRequest(tmp_path / "x", recipe=Recipe(epochs=0)), "at least one epoch"),
     ):
         with pytest.raises(SweeperError, match=words):
             run(request)

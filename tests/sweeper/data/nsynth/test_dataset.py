@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from sweeper.data import make_dataset
+from sweeper.data.cache import Latents
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, SPLITS
-from sweeper.data.latents import Latents, fingerprint, prepare
+from sweeper.data.latents import fingerprint, prepare
 from sweeper.data.nsynth.dataset import held_out
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig
@@ -109,14 +110,14 @@ def test_holding_out_takes_its_share_of_every_stratum() -> None:
 def test_reading_in_order_reads_a_packed_archive_once(
     roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeper.data.nsynth.archives import TarPart
+    from sweeper.data.nsynth.archives import TarArchive
 
     dataset = make_dataset(DATA, roots["packed"])
     clips = dataset.candidates("train")
     ordered = clips.take(dataset.reading_order(clips))
     opened = []
-    real = TarPart._unpack
-    monkeypatch.setattr(TarPart, "_unpack", lambda *args: opened.append(args) or real(*args))
+    real = TarArchive._unpack
+    monkeypatch.setattr(TarArchive, "_unpack", lambda *args: opened.append(args) or real(*args))
     for start in range(0, len(ordered), 16):
         dataset.waveforms(ordered.take(np.arange(start, min(start + 16, len(ordered)))))
     assert len(opened) == 1
@@ -270,12 +271,99 @@ def test_a_truncated_archive_is_one_clear_line_and_leaves_no_latents(
     assert not list(cache_of_its_own.rglob("*.npy"))
 
 
-@pytest.mark.parametrize("raw", ["{", "[]", '{"a": {"pitch": 60}}', '{"a": 1}'])
-def test_an_examples_json_of_another_kind_is_refused_by_name(tmp_path: Path, raw: str) -> None:
+LABEL = '{"a": {"pitch": %s, "instrument_family_str": "bass", "instrument": %s, "velocity": %s}}'
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "{", "[]", "[1, 2]", '[{"pitch": 60}, {}]', "7", '"notes"', "[" * 100_000, "\xff",
+        '{"a": {"pitch": 60}}', '{"a": 1}', '{"a": []}', '{"a": "b"}', '{"a": null}',
+        LABEL % ("1e999", 0, 100), LABEL % ("NaN", 0, 100), LABEL % ("[60]", 0, 100),
+        LABEL % (60, "1e999", 100), LABEL % (60, "1e30", 100), LABEL % (60, -1, 100),
+        LABEL % (60, 0, 128), LABEL % (60, 0, "-1e999"), LABEL % (60, 0, 10**30),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["unpacked", "packed"])
+def test_an_examples_json_of_another_kind_is_refused_by_name(
+    tmp_path: Path, name: str, raw: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = layout.notes({"bass": 100}, range(50, 52))
+    monkeypatch.setattr(layout.json, "dumps", lambda _: raw)
+    LAYOUTS[name](tmp_path, "train", examples, layout.audio(examples))
+    LAYOUTS[name](tmp_path, "test", examples, layout.audio(examples))
+    with pytest.raises(SweeperError, match=r"nsynth-train(.jsonwav.tar.gz)? .*") as refused:
+        make_dataset(DATA, tmp_path).candidates("train")
+    message = str(refused.value)
+    assert "not NSynth's (" in message or "holds no" in message
+    assert "\n" not in message
+
+
+def test_a_pitch_without_end_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def endless(examples: dict, sounds: dict) -> None:
+        examples[FIRST] = {**examples[FIRST], "pitch": 10**30}
+
+    dataset = make_dataset(DATA, damaged(tmp_path, "unpacked", endless))
+    assert len(dataset.candidates("downstream")) == 39
+    assert "1 notes left out: pitch outside 21-108" in caplog.text
+
+
+class Zeros:
+    """A file of so many zeros, made as it is read; what was read of it is counted."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self.left)
+        self.left -= size
+        return bytes(size)
+
+
+def bomb(path: Path, name: str, size: int) -> None:
+    """An archive with one member, of zeros: a thousandth of their number on disk."""
+    import tarfile
+
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        archive.addfile(info, Zeros(size))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        (f"nsynth-test/audio/{FIRST}.wav", "holds no examples.json; download it again"),
+        ("nsynth-test/examples.json", r"damaged \(an examples.json of 400000000 bytes\); down"),
+    ],
+)
+def test_the_size_of_a_packed_file_is_looked_at_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, says: str
+) -> None:
+    import tracemalloc
+
+    from sweeper.data.nsynth import archives
+
+    root = damaged(tmp_path, "packed", lambda *_: None)
+    bomb(root / "nsynth-test.jsonwav.tar.gz", member, 400_000_000)
+    monkeypatch.setattr(archives, "MOST_LABELS", 10_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SweeperError, match=says):
+            make_dataset(DATA, root).candidates("downstream")
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_enormous_file_is_left_out_unread(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root = damaged(tmp_path, "unpacked", lambda *_: None)
-    (root / "nsynth-train" / "examples.json").write_text(raw)
-    with pytest.raises(SweeperError, match=r"nsynth-train (is not NSynth's|holds no usable)|not N"):
-        make_dataset(DATA, root).candidates("train")
+    with (root / "nsynth-test" / "audio" / f"{FIRST}.wav").open("r+b") as file:
+        file.truncate(3_000_000_000)  # sparse: takes no room
+    assert len(make_dataset(DATA, root).candidates("downstream")) == 39
+    assert f"first {FIRST}: 3000000000 bytes instead of 128044" in caplog.text
 
 
 def test_too_few_notes_are_all_used_and_that_is_said(
@@ -389,6 +477,7 @@ def test_a_folder_of_ones_own_notes_works_too(
         ("a.wav,60,bass,dev", "labels.csv, line 2: part is 'dev' and neither train nor test"),
         ("a.wav,60,banjo,train", "a is of the family 'banjo'; choose one of bass, brass"),
         ("a.wav,60,bass,train\na.wav,61,bass,train", "line 3: a.wav is listed twice"),
+        ("a.wav", "labels.csv, line 2: part is '' and neither train nor test"),
     ],
 )
 def test_a_bad_line_of_labels_is_named(tmp_path: Path, row: str, message: str) -> None:

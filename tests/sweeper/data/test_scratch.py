@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,11 +16,11 @@ import pytest
 
 from sweeper.data import cache
 from sweeper.data.build import build
-from sweeper.data.cache import JOURNAL, SCRATCH
 from sweeper.data.clips import SPLITS, Clips
 from sweeper.data.latents import fingerprint, prepare
 from sweeper.data.notes import dataset as notes
 from sweeper.data.notes.render import Note
+from sweeper.data.scratch import JOURNAL, SCRATCH
 
 from .conftest import TINY
 from .test_build import Mean, Numbers
@@ -81,6 +82,32 @@ def test_a_line_cut_short_costs_one_batch(
     encoder = Counting()
     make(tmp_path, encoder)
     assert encoder.batches == 1
+    make(tmp_path, encoder)
+    assert encoder.batches == 1
+    assert contents(tmp_path) == contents(whole[0])
+
+
+@pytest.mark.parametrize("line", ["null", "7", "[" * 100_000, '[["a"], [true], 1]', '["a", {}, 1]'])
+def test_a_line_of_something_else_counts_for_nothing(
+    whole: tuple[Path, Counting, dict[str, Clips]], tmp_path: Path, line: str
+) -> None:
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    journal = tmp_path / SCRATCH / JOURNAL
+    journal.write_text(f"{line}\n{journal.read_text()}")
+    encoder = Counting()
+    make(tmp_path, encoder)
+    assert encoder.batches == 0
+
+
+def test_a_line_with_another_number_of_clips_costs_one_batch(
+    whole: tuple[Path, Counting, dict[str, Clips]], tmp_path: Path
+) -> None:
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    journal = tmp_path / SCRATCH / JOURNAL
+    first, *rest = journal.read_text().splitlines()
+    batch, audible, checksum = json.loads(first)
+    journal.write_text("\n".join([json.dumps([batch, audible[1:], checksum]), *rest]))
+    encoder = Counting()
     make(tmp_path, encoder)
     assert encoder.batches == 1
     assert contents(tmp_path) == contents(whole[0])

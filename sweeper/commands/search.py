@@ -16,13 +16,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from models.spec import OBJECTIVES
 from sweeper.commands.launch import Request, go_on, study_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, open_writer
 from sweeper.ledger.write import Ledger
 from sweeper.study.config import RunConfig
-from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+from sweeper.study.grid import Cell, load_grid
 from sweeper.study.plan import reference_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def distributions(request: Request) -> dict[str, optuna.distributions.BaseDistri
     grid = load_grid(request.grid)
     return {
         "principle": CategoricalDistribution(grid.principles or load_grid("full").principles),
-        "objective": CategoricalDistribution(grid.objectives or OBJECTIVES),
+        "objective": CategoricalDistribution(grid.objectives or tuple(OBJECTIVES)),
         "lam": FloatDistribution(0.0, 1.0 - STEP, step=STEP),
     }
 

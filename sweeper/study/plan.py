@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.spec import REFERRING
 from sweeper.states import DONE, FAILED
-from sweeper.study.config import REFERRING_GAMMAS, RunConfig
+from sweeper.study.config import RunConfig
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
 LARGEST_CPU_PACK = 24
@@ -34,7 +35,7 @@ class Pack:
 
 def reference_of(run: RunConfig) -> RunConfig | None:
     """The reconstruction-only run that decides γ, or None where γ needs none."""
-    if run.loss is None or run.loss.gamma not in REFERRING_GAMMAS:
+    if run.loss is None or run.loss.gamma not in REFERRING:
         return None
     return dataclasses.replace(run, lam=1.0).resolved()
 

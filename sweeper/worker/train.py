@@ -12,17 +12,16 @@ import numpy as np
 import torch
 
 from models.evaluation import Scores, probe_encoder, probe_pack
-from models.multiview import ModelSpec
-from models.objectives import LossOptions
-from models.pack.runs import LOSSES, Clips, PackRun, RunState, TrainingSpec
-from models.pack.runs import RunResult as Trained
+from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
 from models.pack.trainer import PackTrainer, train_pack
-from models.probes import ProbeSpec, ProbeTask, Split
+from models.pairs import LabelledLatents
+from models.probes import ProbeSplit, ProbeTask
+from models.spec import LossSpec, ModelSpec
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
 from sweeper.failpoints import failpoint
 from sweeper.storage.checkpoints import Saver
-from sweeper.study.config import LossConfig, ModelConfig, RunConfig
+from sweeper.study.config import RunConfig
 
 PROGRESS_SECONDS = 0.25
 TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
@@ -56,8 +55,8 @@ def train(
     send({"event": "progress", "stage": "probes", "done": 0, "total": 1, "share": TRAINING_SHARE})
     scores = _probe_pack(runs, trained, latents, device)
     return [
-        _result(run, own, scores.get(run.key), latents)
-        for run, own in zip(runs, trained, strict=True)
+        _result(run, of_run, scores.get(run.key), latents)
+        for run, of_run in zip(runs, trained, strict=True)
     ]
 
 
@@ -69,17 +68,16 @@ def _train(
     send: Send,
     saver: Saver | None,
     states: Mapping[str, RunState] | None,
-) -> list[Trained]:
+) -> list[TrainedRun]:
     config = runs[0]
     assert config.model is not None and config.training is not None
     epochs = config.training.epochs
-
-    told = 0.0
+    reported = 0.0
 
     def on_epoch(trainer: PackTrainer) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_SECONDS:  # a message costs Tune milliseconds
-            told = time.monotonic()
+        nonlocal reported
+        if time.monotonic() - reported > PROGRESS_SECONDS:  # a message costs Tune milliseconds
+            reported = time.monotonic()
             done = {"done": trainer.epoch, "total": epochs}
             share = TRAINING_SHARE * trainer.epoch / epochs
             send({"event": "progress", "stage": "epoch", **done, "share": share})
@@ -87,26 +85,20 @@ def _train(
         if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
             raise StopAskedError
 
-    own = {run.key for run in runs}
+    keys = {run.key for run in runs}
     return train_pack(
         [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
-        _clips(latents, "train"),
-        _clips(latents, "valid"),
+        _labelled(latents, "train"),
+        _labelled(latents, "valid"),
         _model_spec(config, latents),
-        TrainingSpec(**dataclasses.asdict(config.training)),
+        config.training,
         device=device,
-        states={key: state for key, state in (states or {}).items() if key in own},
+        states={key: state for key, state in (states or {}).items() if key in keys},
         on_epoch=on_epoch,
     )
 
 
 def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
-    loss = run.loss or LossConfig()
-    given = {
-        name: value
-        for name in ("temperature", "epsilon", "vicreg")
-        if (value := getattr(loss, name)) is not None
-    }
     return PackRun(
         key=run.key,
         kind=run.kind,
@@ -114,22 +106,20 @@ def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
         principle=run.principle,
         objective=run.objective,
         lam=run.lam,
-        gamma=loss.gamma,
+        loss=run.loss or LossSpec(),
         reference_mse=reference_mse,
-        options=LossOptions(**given),
     )
 
 
 def _model_spec(run: RunConfig, latents: Latents) -> ModelSpec:
-    model = run.model or ModelConfig()
-    # How tokens become one vector a clip: as the config says, or as the encoder advises.
-    pool = latents.pool if model.pool == "encoder" else model.pool
-    return ModelSpec(model.hidden, model.latent_activation, pool)
+    """The run's, with the encoder's advice where it asks for that."""
+    model = run.model or ModelSpec()
+    return dataclasses.replace(model, pool=latents.pool) if model.pool == "encoder" else model
 
 
-def _clips(latents: Latents, split: str) -> Clips:
+def _labelled(latents: Latents, split: str) -> LabelledLatents:
     labels = latents.labels[split]
-    return Clips(_tensor(latents, split), labels.family, labels.pitch)
+    return LabelledLatents(_tensor(latents, split), labels.family, labels.pitch)
 
 
 def _tensor(latents: Latents, split: str) -> torch.Tensor:
@@ -138,7 +128,7 @@ def _tensor(latents: Latents, split: str) -> torch.Tensor:
 
 
 def _probe_pack(
-    runs: Sequence[RunConfig], trained: Sequence[Trained], latents: Latents, device: str
+    runs: Sequence[RunConfig], trained: Sequence[TrainedRun], latents: Latents, device: str
 ) -> dict[str, Scores]:
     return probe_pack(
         trained,
@@ -147,7 +137,7 @@ def _probe_pack(
         _tasks(latents),
         _split(latents),
         _model_spec(runs[0], latents),
-        ProbeSpec(**dataclasses.asdict(runs[0].probe)),
+        runs[0].probe,
     )
 
 
@@ -157,7 +147,7 @@ def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Scores:
         _tasks(latents),
         _split(latents),
         _model_spec(run, latents),
-        ProbeSpec(**dataclasses.asdict(run.probe)),
+        run.probe,
         run.seed,
     )
 
@@ -170,12 +160,12 @@ def _tasks(latents: Latents) -> dict[str, ProbeTask]:
     }
 
 
-def _split(latents: Latents) -> Split:
-    return Split(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
+def _split(latents: Latents) -> ProbeSplit:
+    return ProbeSplit(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
 
 
 def _result(
-    run: RunConfig, trained: Trained | None, scores: Scores | None, latents: Latents
+    run: RunConfig, trained: TrainedRun | None, scores: Scores | None, latents: Latents
 ) -> dict[str, Any]:
     epochs = [] if trained is None else _epochs(trained)
     if trained is not None and scores is None:
@@ -197,13 +187,13 @@ def _result(
     return {"key": run.key, "state": "finished", "scores": row, "epochs": epochs}
 
 
-def _divergence(run: RunConfig, trained: Trained) -> str:
+def _divergence(run: RunConfig, trained: TrainedRun) -> str:
     epoch, step = trained.diverged_at or (0, 0)
     name = f"{run.principle} {run.objective} λ={run.lam:g}" if run.principle else run.kind
     return f"{name} left the finite range in epoch {epoch}, step {step}"
 
 
-def _epochs(trained: Trained) -> list[dict[str, float | None]]:
+def _epochs(trained: TrainedRun) -> list[dict[str, float | None]]:
     """Losses by epoch, columns of the table `epochs`; None where not finite."""
     columns = [trained.losses[name] for name in LOSSES]
     rows = ([_finite(value) for value in row] for row in zip(*columns, strict=True))

@@ -17,6 +17,7 @@ import pytest
 from models.encoders import ENCODERS
 from models.encoders.logmel import LogMel
 from models.maps import PCA
+from models.spec import ProbeSpec
 from sweeper.commands import compare
 from sweeper.commands.compare import Candidate, map_of, settings_of
 from sweeper.commands.data import latents_of
@@ -26,7 +27,7 @@ from sweeper.data.clips import Clips
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger, RunResult
-from sweeper.study.config import DataConfig, ProbeConfig
+from sweeper.study.config import DataConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan
 from sweeper.study.presets import PRESETS, Preset
@@ -38,7 +39,7 @@ __all__ = ["sweeper"]
 
 TINY = Preset(
     data=DataConfig(train_clips=20, valid_clips=10, downstream_clips=60),
-    probe=ProbeConfig(epochs=2),
+    probe=ProbeSpec(epochs=2),
 )
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.spec import OBJECTIVES
 from sweeper.commands.launch import Request
 from sweeper.commands.search import GOALS, finished, propose
-from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+from sweeper.study.grid import Cell, load_grid
 
 REQUEST = Request(grid="full", preset="smoke")
 

@@ -27,36 +27,8 @@ from models.pairs import LabelledLatents
 from models.spec import POOLINGS, ModelSpec, TrainingSpec
 
 
-def train_pack(
-    runs: Sequence[PackRun],
-    train: LabelledLatents,
-    valid: LabelledLatents,
-    model: ModelSpec,
-    training: TrainingSpec,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    states: Mapping[str, RunState] | None = None,
-    on_epoch: Callable[[PackTrainer], bool | None] | None = None,
-) -> list[TrainedRun]:
-    """Train runs of equal architecture together; results in the order of `runs`.
-
-    `states` (by run key) resumes runs, all of them from the same epoch. `on_epoch` is called
-    with the trainer after each epoch and stops the training by returning True; it may raise.
-    ValueError for runs that cannot share a pack, and for options that are unknown.
-    """
-    trainer = PackTrainer(
-        runs, train, valid, model, training, device=device, dtype=dtype, states=states
-    )
-    while not trainer.done:
-        trainer.train_epoch()
-        if on_epoch is not None and on_epoch(trainer):
-            break
-    return trainer.results()
-
-
 class PackTrainer:
-    """Trains a pack epoch by epoch; between epochs every run's state can be taken out."""
+    """Trains runs of equal architecture; between epochs every run's state can be taken out."""
 
     def __init__(
         self,
@@ -70,6 +42,10 @@ class PackTrainer:
         dtype: torch.dtype = torch.float32,
         states: Mapping[str, RunState] | None = None,
     ) -> None:
+        """`states` (by run key) resumes runs, all of them from the same epoch.
+
+        ValueError for runs that cannot share a pack, and for options that are unknown.
+        """
         # Adam's moments of dead units decay into denormal numbers, which slow a CPU manyfold.
         torch.set_flush_denormal(True)
         _check(runs, model, training)
@@ -100,6 +76,20 @@ class PackTrainer:
         """The run's LOSSES in the last epoch, by name."""
         last = self._history.losses[-1, :, self._places[key]]
         return dict(zip(LOSSES, last.tolist(), strict=True))
+
+    def train(
+        self, on_epoch: Callable[[PackTrainer], bool | None] | None = None
+    ) -> list[TrainedRun]:
+        """Train to the last epoch; results in the order in which the runs were given.
+
+        `on_epoch` is called with the trainer after each epoch and stops the training by returning
+        True; it may raise.
+        """
+        while not self.done:
+            self.train_epoch()
+            if on_epoch is not None and on_epoch(self):
+                break
+        return self.results()
 
     def train_epoch(self) -> None:
         """One epoch of every run, its validation, and the best weights."""

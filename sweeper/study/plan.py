@@ -69,8 +69,8 @@ def make_packs(
 
 def _group(run: RunConfig) -> tuple[Any, ...]:
     architecture = "cl" if run.kind.startswith("cl-") else run.kind
-    decoded = run.lam is not None and run.lam > 0
-    return (architecture, decoded, run.data, run.model, run.training, run.probe, _urgency(run))
+    has_decoder = run.lam is not None and run.lam > 0
+    return (architecture, has_decoder, run.data, run.model, run.training, run.probe, _urgency(run))
 
 
 def _urgency(run: RunConfig) -> int:

@@ -13,7 +13,7 @@ import torch
 
 from models.evaluation import Scores, probe_encoder, probe_pack
 from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
-from models.pack.trainer import PackTrainer, train_pack
+from models.pack.trainer import PackTrainer
 from models.pairs import LabelledLatents
 from models.probes import ProbeSplit, ProbeTask
 from models.spec import LossSpec, ModelSpec
@@ -86,7 +86,7 @@ def _train(
             raise StopAskedError
 
     keys = {run.key for run in runs}
-    return train_pack(
+    pack = PackTrainer(
         [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
         _labelled(latents, "train"),
         _labelled(latents, "valid"),
@@ -94,8 +94,8 @@ def _train(
         config.training,
         device=device,
         states={key: state for key, state in (states or {}).items() if key in keys},
-        on_epoch=on_epoch,
     )
+    return pack.train(on_epoch)
 
 
 def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:

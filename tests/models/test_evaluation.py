@@ -7,7 +7,7 @@ import torch
 
 from models.evaluation import probe_pack
 from models.pack.runs import PackRun
-from models.pack.trainer import train_pack
+from models.pack.trainer import PackTrainer
 from models.pairs import LabelledLatents
 from models.probes import ProbeSplit, ProbeTask
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
@@ -52,7 +52,7 @@ def _scores(packs: list[list[PackRun]]) -> dict[str, dict[str, float | None]]:
     spec = ProbeSpec(epochs=8, lr=1e-2)
     scores: dict[str, dict[str, float | None]] = {}
     for pack in packs:
-        results = train_pack(pack, train, valid, MODEL, training)
+        results = PackTrainer(pack, train, valid, MODEL, training).train()
         seeds = {run.key: run.seed for run in pack}
         scores |= probe_pack(results, seeds, downstream.latents, tasks, split, MODEL, spec)
     return scores

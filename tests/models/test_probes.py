@@ -12,7 +12,7 @@ from torch import nn
 
 from models.evaluation import features_of, probe_encoder, probe_pack
 from models.pack.runs import PackRun
-from models.pack.trainer import train_pack
+from models.pack.trainer import PackTrainer
 from models.probes import Draws, ProbeSplit, ProbeTask, train_probes
 from models.reference import probe
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
@@ -211,7 +211,7 @@ def trained():
         PackRun(key="reconstruction", lam=1.0),
     ]
     training = TrainingSpec(epochs=3, batch_pairs=4, lr=1e-2)
-    results = train_pack(runs, make_clips(40, 1), make_clips(24, 2), MODEL, training)
+    results = PackTrainer(runs, make_clips(40, 1), make_clips(24, 2), MODEL, training).train()
     return results, {run.key: run.seed for run in runs}
 
 

@@ -10,7 +10,7 @@ import torch
 
 from models.pack.memory import bytes_per_run
 from models.pack.runs import LOSSES, PackRun
-from models.pack.trainer import PackTrainer, train_pack
+from models.pack.trainer import PackTrainer
 from models.probes import ProbeSplit, ProbeTask, train_probes
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from tests.models.conftest import make_clips
@@ -26,8 +26,9 @@ SPEC = ModelSpec(hidden=24, pool="flatten")
 TRAINING = TrainingSpec(epochs=10, batch_pairs=4, lr=1e-3)
 
 
-def trained(runs, train, valid, device="cuda", training=TRAINING, **options):
-    results = train_pack(runs, train, valid, SPEC, training, device=device, **options)
+def trained(runs, train, valid, device="cuda", training=TRAINING, on_epoch=None, **options):
+    trainer = PackTrainer(runs, train, valid, SPEC, training, device=device, **options)
+    results = trainer.train(on_epoch)
     return {result.key: result for result in results}
 
 

@@ -9,7 +9,7 @@ import torch
 
 from models.pack.layers import Matmul
 from models.pack.runs import LOSSES
-from models.pack.trainer import train_pack
+from models.pack.trainer import PackTrainer
 from models.spec import ModelSpec, TrainingSpec
 
 MODEL = ModelSpec(pool="flatten")
@@ -46,7 +46,9 @@ def test_tf32_is_on_within_the_layers_products_alone():
 
 def test_runs_in_bf16_end_near_those_in_single_precision(grid, train, valid):
     exact, rounded = (
-        train_pack(grid(), train, valid, MODEL, dataclasses.replace(TRAINING, precision=name))
+        PackTrainer(
+            grid(), train, valid, MODEL, dataclasses.replace(TRAINING, precision=name)
+        ).train()
         for name in ("ieee", "bf16")
     )
     for one, other in zip(exact, rounded, strict=True):
@@ -60,4 +62,4 @@ def test_runs_in_bf16_end_near_those_in_single_precision(grid, train, valid):
 def test_an_unknown_precision_is_an_error_before_training(grid, train, valid):
     training = dataclasses.replace(TRAINING, precision="fp8")
     with pytest.raises(ValueError, match="unknown precision 'fp8'; choose one of ieee, tf32, bf16"):
-        train_pack(grid(), train, valid, MODEL, training)
+        PackTrainer(grid(), train, valid, MODEL, training)

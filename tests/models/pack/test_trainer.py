@@ -14,7 +14,7 @@ from models import reference
 from models.multiview import Layout, initial_vector
 from models.pack.history import DIVERGENCE_LIMIT
 from models.pack.runs import LOSSES, PackRun
-from models.pack.trainer import PackTrainer, train_pack
+from models.pack.trainer import PackTrainer
 from models.pairs import LabelledLatents, batches, sampler_of, training_pairs
 from models.spec import LossSpec, ModelSpec, TrainingSpec
 from tests.models.conftest import make_clips
@@ -25,9 +25,9 @@ PLACES = [(place, kind) for place in (0, 2) for kind in ("weight", "bias")]  # i
 TRAINING = TrainingSpec(epochs=5, batch_pairs=4, lr=1e-2, weight_decay=1e-2)
 
 
-def pack(runs, train, valid, spec=SPEC, training=TRAINING, **options):
+def pack(runs, train, valid, spec=SPEC, training=TRAINING, on_epoch=None, **options):
     options = {"dtype": torch.float64, **options}
-    results = train_pack(runs, train, valid, spec, training, **options)
+    results = PackTrainer(runs, train, valid, spec, training, **options).train(on_epoch)
     return {result.key: result for result in results}
 
 
@@ -183,7 +183,8 @@ def test_contrastive_runs_of_two_seeds_and_pairings_equal_solo_runs(train, valid
 
 def test_the_results_come_in_the_order_of_the_runs(grid, train, valid):
     runs = grid()[::-4]
-    results = train_pack(runs, train, valid, SPEC, dataclasses.replace(TRAINING, epochs=1))
+    trainer = PackTrainer(runs, train, valid, SPEC, dataclasses.replace(TRAINING, epochs=1))
+    results = trainer.train()
     assert [result.key for result in results] == [run.key for run in runs]
 
 

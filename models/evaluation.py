@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.multiview import ModelSpec, decode, encode, pool
-from models.pack.runs import RunResult
-from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+from models.multiview import decode, encode, pool
+from models.pack.runs import TrainedRun
+from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.spec import ModelSpec, ProbeSpec
 
 # Clips encoded at once, so that a wide model's activations stay small.
 BLOCK = 256
@@ -18,11 +19,11 @@ Scores = dict[str, float | None]
 
 
 def probe_pack(
-    results: Sequence[RunResult],
+    results: Sequence[TrainedRun],
     seeds: Mapping[str, int],
     latents: Tensor,
     tasks: Mapping[str, ProbeTask],
-    split: Split,
+    split: ProbeSplit,
     model: ModelSpec,
     spec: ProbeSpec,
 ) -> dict[str, Scores]:
@@ -34,10 +35,12 @@ def probe_pack(
     finished = [result for result in results if result.state == "finished"]
     scores: dict[str, Scores] = {}
     for seed in dict.fromkeys(seeds[result.key] for result in finished):
-        own = [result for result in finished if seeds[result.key] == seed]
-        features, mse = zip(*(features_of(result, latents, model) for result in own), strict=True)
+        of_seed = [result for result in finished if seeds[result.key] == seed]
+        features, mse = zip(
+            *(features_of(result, latents, model) for result in of_seed), strict=True
+        )
         accuracies = train_probes(features, tasks, split, spec, seed)
-        for result, error, accuracy in zip(own, mse, accuracies, strict=True):
+        for result, error, accuracy in zip(of_seed, mse, accuracies, strict=True):
             scores[result.key] = {"mse": error, **accuracy}
     return scores
 
@@ -45,7 +48,7 @@ def probe_pack(
 def probe_encoder(
     latents: Tensor,
     tasks: Mapping[str, ProbeTask],
-    split: Split,
+    split: ProbeSplit,
     model: ModelSpec,
     spec: ProbeSpec,
     seed: int,
@@ -57,7 +60,7 @@ def probe_encoder(
 
 @torch.no_grad()
 def features_of(
-    result: RunResult, latents: Tensor, model: ModelSpec
+    result: TrainedRun, latents: Tensor, model: ModelSpec
 ) -> tuple[Tensor, float | None]:
     """One vector a clip (S, N, F) from a run's best weights, and its MSE where it has a decoder."""
     weights = {name: w.to(latents.device) for name, w in result.weights.items()}
@@ -65,6 +68,6 @@ def features_of(
     for x in torch.split(latents.float(), BLOCK):
         z = encode(weights, x, result.shape, model)  # (S, n, T, L)
         features.append(pool(z, model.pool))
-        if result.decoded:
+        if result.has_decoder:
             error += float((decode(weights, z) - x).square().sum(dtype=torch.float64))
-    return torch.cat(features, dim=1), error / latents.numel() if result.decoded else None
+    return torch.cat(features, dim=1), error / latents.numel() if result.has_decoder else None

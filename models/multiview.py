@@ -16,30 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.spec import POOLINGS, ModelSpec
+
 Weights = dict[str, Tensor]
 
 DECODER_LAYERS = ("decoder1", "decoder2")
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """Options of the model. `hidden` None: as wide as the input."""
-
-    hidden: int | None = None
-    latent_activation: str = "none"  # or "relu"
-    pool: str = "flatten"  # or "mean" over tokens: how latents become one vector a clip
-
-    def __post_init__(self) -> None:
-        if self.latent_activation not in ("none", "relu"):
-            raise ValueError(
-                f"unknown latent activation '{self.latent_activation}'; choose none or relu"
-            )
-        if self.pool not in ("flatten", "mean"):
-            raise ValueError(f"unknown pooling '{self.pool}'; choose flatten or mean")
-
-
-@dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes of one model."""
 
     subspaces: int  # S
@@ -48,7 +33,7 @@ class Shape:
     latent: int  # L
 
     @classmethod
-    def of(cls, kind: str, features: int, spec: ModelSpec) -> Shape:
+    def of(cls, kind: str, features: int, spec: ModelSpec) -> ModelShape:
         """Two encoders of half the width, or one of full width for a contrastive baseline."""
         if kind == "multiview" and features % 2:
             raise ValueError(f"latents of {features} features do not split into two halves")
@@ -80,19 +65,19 @@ class Shape:
 class Layout:
     """Where each layer of each run lies in a pack's flat buffer.
 
-    The first `decoded` of the `runs` have a decoder; the others (λ = 0) have none.
+    The first `decoders` of the `runs` have a decoder; the others (λ = 0) have none.
     """
 
-    shape: Shape
+    shape: ModelShape
     runs: int
-    decoded: int
+    decoders: int
 
     @property
     def size(self) -> int:
         return sum(count * math.prod(shape) for _, count, shape in self._layers())
 
     def views(self, flat: Tensor) -> Weights:
-        """Each layer as a (runs or decoded, …) view of the flat buffer."""
+        """Each layer as a (runs or decoders, …) view of the flat buffer."""
         views, start = {}, 0
         for name, count, shape in self._layers():
             stop = start + count * math.prod(shape)
@@ -107,9 +92,9 @@ class Layout:
     def put(self, flat: Tensor, run: int, vector: Tensor) -> None:
         """Write one run's vector into the flat buffer."""
         rows = list(self._rows(flat, run))
-        parts = torch.split(vector, [row.numel() for row in rows])
-        for row, part in zip(rows, parts, strict=True):
-            row.copy_(part.view_as(row))
+        layers = torch.split(vector, [row.numel() for row in rows])
+        for row, layer in zip(rows, layers, strict=True):
+            row.copy_(layer.view_as(row))
 
     def _rows(self, flat: Tensor, run: int) -> Iterator[Tensor]:
         return (layer[run] for layer in self.views(flat).values() if run < len(layer))
@@ -117,16 +102,16 @@ class Layout:
     def _layers(self) -> Iterator[tuple[str, int, tuple[int, ...]]]:
         for name, shape in self.shape.layers().items():
             decoder = name.startswith(DECODER_LAYERS)
-            yield name, self.decoded if decoder else self.runs, shape
+            yield name, self.decoders if decoder else self.runs, shape
 
 
-def weights_of(vector: Tensor, shape: Shape, decoder: bool) -> Weights:
+def weights_of(vector: Tensor, shape: ModelShape, decoder: bool) -> Weights:
     """One run's layers as views of its vector."""
     layers = Layout(shape, 1, int(decoder)).views(vector)
     return {name: layer[0] for name, layer in layers.items() if len(layer)}
 
 
-def initial_vector(shape: Shape, decoder: bool, seed: int) -> Tensor:
+def initial_vector(shape: ModelShape, decoder: bool, seed: int) -> Tensor:
     """A run's first weights, float32 on the CPU: a function of seed and shape alone.
 
     They are those of nn.Linear modules built in the order private, shared, decoder after
@@ -146,7 +131,7 @@ def initial_vector(shape: Shape, decoder: bool, seed: int) -> Tensor:
     return vector
 
 
-def encode(weights: Weights, x: Tensor, shape: Shape, spec: ModelSpec) -> Tensor:
+def encode(weights: Weights, x: Tensor, shape: ModelShape, spec: ModelSpec) -> Tensor:
     """Latents (S, N, T, L) of one run for clips x (N, T, D)."""
     rows = x.reshape(-1, shape.features)
     hidden = functional.linear(rows, weights["encoder1.weight"], weights["encoder1.bias"]).relu_()
@@ -173,7 +158,9 @@ def decode(weights: Weights, z: Tensor) -> Tensor:
 
 
 def pool(z: Tensor, how: str) -> Tensor:
-    """One vector a clip, (…, F), of latents (…, T, L)."""
+    """One vector a clip, (…, F), of latents (…, T, L), by one of POOLINGS."""
+    if how not in POOLINGS:
+        raise ValueError(f"cannot pool by '{how}'; choose flatten or mean")
     return z.mean(-2) if how == "mean" else z.flatten(-2)
 
 

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
 from models.similarity import cosines, distance, matched_cosines, spread
+from models.spec import LossSpec
 
-
-@dataclass(frozen=True)
-class LossOptions:
-    """What the objectives leave open; each takes only what it needs."""
-
-    temperature: float = 1.0  # InfoNCE-SIM
-    epsilon: float = 1e-6  # smallest argument of a logarithm
-    vicreg: tuple[float, float, float] = (25.0, 25.0, 1.0)  # invariance, variance, covariance
+Option = TypeVar("Option")
 
 
 def infonce_sim(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
@@ -77,7 +72,7 @@ def vicreg_sep(z1: Tensor, z2: Tensor, weights: tuple[float, float, float]) -> T
     return vicreg_sim(z1, z2, (-invariance, variance, covariance))
 
 
-Objective = Callable[[Tensor, Tensor, LossOptions], Tensor]
+Objective = Callable[[Tensor, Tensor, LossSpec], Tensor]
 
 
 @dataclass(frozen=True)
@@ -90,25 +85,26 @@ class Principle:
 
 PRINCIPLES = {
     "InfoNCE": Principle(
-        sim=lambda z1, z2, options: infonce_sim(z1, z2, options.temperature),
-        sep=lambda z1, z2, options: infonce_sep(z1, z2, options.epsilon),
+        sim=lambda z1, z2, loss: infonce_sim(z1, z2, _needed(loss.temperature)),
+        sep=lambda z1, z2, loss: infonce_sep(z1, z2, _needed(loss.epsilon)),
     ),
     "Cosine": Principle(
-        sim=lambda z1, z2, options: cosine_sim(z1, z2, options.epsilon),
-        sep=lambda z1, z2, options: cosine_sep(z1, z2, options.epsilon),
+        sim=lambda z1, z2, loss: cosine_sim(z1, z2, _needed(loss.epsilon)),
+        sep=lambda z1, z2, loss: cosine_sep(z1, z2, _needed(loss.epsilon)),
     ),
     "VICReg": Principle(
-        sim=lambda z1, z2, options: vicreg_sim(z1, z2, options.vicreg),
-        sep=lambda z1, z2, options: vicreg_sep(z1, z2, options.vicreg),
+        sim=lambda z1, z2, loss: vicreg_sim(z1, z2, _needed(loss.vicreg)),
+        sep=lambda z1, z2, loss: vicreg_sep(z1, z2, _needed(loss.vicreg)),
     ),
-}
-
-OBJECTIVES: dict[str, tuple[str, ...]] = {
-    "SIM": ("sim",),
-    "SEP": ("sep",),
-    "SIM+SEP": ("sim", "sep"),
 }
 
 
 def _separation(sim: Tensor, epsilon: float) -> Tensor:
     return -(1 - sim.abs()).clamp(min=epsilon).log()
+
+
+def _needed(option: Option | None) -> Option:
+    """An option that the objective takes. ValueError where it was left out."""
+    if option is None:
+        raise ValueError("an option that this objective needs is None")
+    return option

@@ -6,21 +6,30 @@ free (paper, section 3.1). Draws are functions of (seed, epoch) alone.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.spec import PAIRINGS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Indices = NDArray[np.int64]
 
-# kind of run: (label that a pair shares, label in which it differs)
-PAIRINGS = {
-    "multiview": ("family", "pitch"),
-    "cl-instrument": ("family", "pitch"),
-    "cl-pitch": ("pitch", "family"),
-}
-
 _TRAINING, _VALIDATION = 0, 1  # streams of random numbers that never meet
+
+
+@dataclass(frozen=True)
+class LabelledLatents:
+    """Frozen-encoder latents of clips, with the labels that pairs are made from."""
+
+    # (N, T, D), of any precision: a trainer's own copy has its own. A memory map serves.
+    latents: Tensor
+    family: NDArray[Any]  # (N,)
+    pitch: NDArray[Any]  # (N,)
 
 
 class PairSampler:

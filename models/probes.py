@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.adamw import FlatAdamW
+from models.spec import ProbeSpec
 
 HEADS = {1: ("overall",), 2: ("private", "shared", "overall")}  # by number of blocks
 
@@ -34,17 +35,6 @@ _PROBES = 2  # a stream of random numbers apart from those of pairs
 
 
 @dataclass(frozen=True)
-class ProbeSpec:
-    """How the heads are trained."""
-
-    epochs: int = 100
-    batch: int = 64
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    dropout: float = 0.5
-
-
-@dataclass(frozen=True)
 class ProbeTask:
     """What a head predicts."""
 
@@ -53,7 +43,7 @@ class ProbeTask:
 
 
 @dataclass(frozen=True)
-class Split:
+class ProbeSplit:
     """Clips (indices into N) for training, for choosing the epoch, and for the reported score."""
 
     train: NDArray[Any]
@@ -64,7 +54,7 @@ class Split:
 def train_probes(
     features: Sequence[Tensor],
     tasks: Mapping[str, ProbeTask],
-    split: Split,
+    split: ProbeSplit,
     spec: ProbeSpec,
     seed: int,
 ) -> list[dict[str, float]]:
@@ -120,14 +110,14 @@ class _Heads:
         self,
         x: Tensor,  # (K, G, N, F)
         tasks: Mapping[str, ProbeTask],
-        split: Split,
+        split: ProbeSplit,
         spec: ProbeSpec,
         draws: Draws,
     ) -> None:
         self._x, self._spec, self._tasks, self._draws = x, spec, list(tasks), draws
         self._classes = [task.classes for task in tasks.values()]
         self._train, self._valid, self._test = (
-            _indices(part, x) for part in (split.train, split.valid, split.test)
+            _indices(clips, x) for clips in (split.train, split.valid, split.test)
         )
         self._labels = [_indices(task.labels, x) for task in tasks.values()]
         self._names = HEADS[x.shape[1]]
@@ -170,7 +160,9 @@ class _Heads:
         mask = self._draws.dropout_mask((blocks, size, features), self._spec.dropout)
         x.mul_(mask.to(x.device))
         dlogits = self._softmax_errors(_logits(x, self._w, self._b), batch)  # (K, M, B, C)
+        # db = Σ over clips of dlogits
         torch.sum(dlogits, 2, keepdim=True, out=self._db)
+        # dW = dlogitsᵀ · x, a block's logits beside those of the head on all blocks, their sum
         douts = _spread_over_blocks(dlogits, blocks).flatten(0, 1)  # (K·G, B, 2·C)
         torch.bmm(douts.mT, x.flatten(0, 1), out=self._dw.flatten(0, 1))
         self._optimizer.step()
@@ -181,10 +173,11 @@ class _Heads:
 
     def _softmax_errors(self, logits: Tensor, batch: Tensor) -> Tensor:
         """Gradient of the mean cross-entropy of each head, in place of the logits (K, M, B, C)."""
-        for part, labels in self._by_task(logits):
-            part.copy_(part.softmax(-1))
-            target = labels[batch][:, None].expand(*part.shape[:-1], 1)
-            part.scatter_add_(-1, target, part.new_full((), -1.0).expand(target.shape))
+        # dlogits = (softmax(logits) − one-hot label) / B
+        for of_task, labels in self._by_task(logits):
+            of_task.copy_(of_task.softmax(-1))
+            target = labels[batch][:, None].expand(*of_task.shape[:-1], 1)
+            of_task.scatter_add_(-1, target, of_task.new_full((), -1.0).expand(target.shape))
         return logits.div_(len(batch))
 
     def _by_task(self, logits: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -206,8 +199,8 @@ class _Heads:
         """Accuracies (K, M, tasks) of weights on some clips."""
         logits = _logits(self._gathered(clips), *self._views(flat))
         right = [
-            (own.argmax(-1) == labels[clips]).float().mean(-1)
-            for own, labels in self._by_task(logits)
+            (of_task.argmax(-1) == labels[clips]).float().mean(-1)
+            for of_task, labels in self._by_task(logits)
         ]
         return torch.stack(right, dim=-1)
 
@@ -228,10 +221,10 @@ class _Heads:
 def _logits(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     """Logits (K, M, B, C) of features (K, G, B, F)."""
     outputs = b.shape[-1]
-    own = torch.bmm(x.flatten(0, 1), w.flatten(0, 1).mT).view(*x.shape[:3], -1)
-    joint = own[..., -outputs:].sum(1, keepdim=True)
+    of_blocks = torch.bmm(x.flatten(0, 1), w.flatten(0, 1).mT).view(*x.shape[:3], -1)
+    joint = of_blocks[..., -outputs:].sum(1, keepdim=True)
     if x.shape[1] > 1:
-        joint = torch.cat((own[..., :outputs], joint), dim=1)
+        joint = torch.cat((of_blocks[..., :outputs], joint), dim=1)
     return joint.add_(b)
 
 
@@ -239,8 +232,8 @@ def _spread_over_blocks(heads: Tensor, blocks: int) -> Tensor:
     """What concerns each block, of (K, M, …, C): its own head beside the head on all blocks."""
     if blocks == 1:
         return heads
-    own, joint = heads[:, :-1], heads[:, -1:]
-    return torch.cat((own, joint.expand_as(own)), dim=-1)
+    alone, joint = heads[:, :-1], heads[:, -1:]
+    return torch.cat((alone, joint.expand_as(alone)), dim=-1)
 
 
 def _indices(numbers: NDArray[Any], like: Tensor) -> Tensor:
@@ -249,13 +242,13 @@ def _indices(numbers: NDArray[Any], like: Tensor) -> Tensor:
 
 def _standardised(x: Tensor, train: NDArray[Any]) -> Tensor:
     """Features (K, G, N, F) with the mean and deviation of the probe-train clips taken out."""
-    own = x[:, :, _indices(train, x)]
-    mean, deviation = own.mean(2, keepdim=True), own.std(2, keepdim=True)
+    trained = x[:, :, _indices(train, x)]
+    mean, deviation = trained.mean(2, keepdim=True), trained.std(2, keepdim=True)
     return x.sub_(mean).div_(deviation.clamp(min=SMALLEST_DEVIATION))
 
 
-def _check(features: Sequence[Tensor], tasks: Mapping[str, ProbeTask], split: Split) -> None:
-    shapes = {tuple(own.shape) for own in features}
+def _check(features: Sequence[Tensor], tasks: Mapping[str, ProbeTask], split: ProbeSplit) -> None:
+    shapes = {tuple(of_run.shape) for of_run in features}
     blocks, clips = next(iter(shapes), (0, 0))[:2]
     if len(shapes) != 1 or blocks not in HEADS:
         raise ValueError(f"probes need features of one shape (1 or 2, N, F); got {sorted(shapes)}")

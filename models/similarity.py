@@ -63,6 +63,8 @@ class _Cosines(Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
         z1, z2, lengths1, lengths2, scale, similarity = ctx.saved_tensors
+        # s = z1·z2 / (|z1| |z2|), so ds/dz1 = z2 / (|z1| |z2|) − s·z1 / |z1|², summed over pairs;
+        # z2 likewise, along the columns.
         direct, along = upstream / scale, upstream * similarity
         shrink1 = along.sum(-1).div_(lengths1.square()).neg_()
         shrink2 = along.sum(-2).div_(lengths2.square()).neg_()
@@ -83,6 +85,7 @@ class _MatchedCosines(Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
         z1, z2, lengths1, lengths2, similarity = ctx.saved_tensors
+        # ds/dz1 = z2 / (|z1| |z2|) − s·z1 / |z1|², and likewise for z2
         direct = (upstream / (lengths1 * lengths2))[..., None]
         along = upstream * similarity
         shrink1 = (along / lengths1.square())[..., None]
@@ -105,6 +108,7 @@ class _Distance(Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
         (difference,) = ctx.saved_tensors
+        # d mean((z1 − z2)²) / dz1 = 2·(z1 − z2) / elements, and its negative for z2
         gradient = difference * (upstream * (2 / difference[0].numel()))[:, None, None]
         return gradient, -gradient
 
@@ -128,10 +132,11 @@ class _Spread(Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         x, power, gram, deviation, hinge = ctx.saved_tensors
-        # The hinge's slope in x, then that of the diagonal which the penalty leaves out.
+        # d(1 − σ)/dx = −x / (σ·(B − 1)) where σ < 1; then the diagonal, which the penalty leaves
+        # out: d power²/dx = 4·power·x.
         along = deviation.reciprocal().mul_(hinge > 0).mul_(-ctx.hinge_weight / (x.shape[-2] - 1))
         along.sub_(power, alpha=4 * ctx.penalty_weight)
-        # Both terms sum to zero over the batch, as the centring asks.
+        # d‖X·Xᵀ‖²/dX = 4·(X·Xᵀ)·X. The terms sum to zero over the batch, as the centring asks.
         gradient = torch.baddbmm(x * along[:, None], gram, x, alpha=4 * ctx.penalty_weight)
         return gradient.mul_(upstream[:, None, None]), None, None
 

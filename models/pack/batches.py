@@ -1,4 +1,4 @@
-"""Streams of batches: all runs of one (seed, pairing) see the same pairs in the same order."""
+"""Batches of a pack: all runs of one (seed, pairing) see the same pairs in the same order."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.pack.runs import Clips, PackRun
 from models.pairs import (
-    PAIRINGS,
     Indices,
+    LabelledLatents,
     batches,
     sampler_of,
     training_pairs,
     validation_pairs,
 )
+from models.spec import PAIRINGS, RunSpec
 
 
-def stream_key(run: PackRun) -> tuple[int, tuple[str, str]]:
+def stream_key(run: RunSpec) -> tuple[int, tuple[str, str]]:
     """What decides a run's batches: its seed, and which label its pairs share."""
     return run.seed, PAIRINGS[run.kind]
 
 
-class Streams:
-    """The streams of a pack's runs over the same clips."""
+class BatchSchedule:
+    """Which clips the runs of a pack see when: a stream of batches for each stream_key."""
 
     def __init__(
-        self, runs: Sequence[PackRun], train: Clips, valid: Clips, batch_pairs: int
+        self,
+        runs: Sequence[RunSpec],
+        train: LabelledLatents,
+        valid: LabelledLatents,
+        batch_pairs: int,
     ) -> None:
         """ValueError when the clips do not fill a batch or no clip has a partner."""
         leaders = {stream_key(run): run for run in reversed(runs)}
@@ -42,8 +46,8 @@ class Streams:
 
     def epoch(self, epoch: int) -> Tensor:
         """Clips of every batch of an epoch (counted from 0): (streams, steps, 2·B), view-major."""
-        own = [self._epoch(number, epoch) for number in range(len(self._leaders))]
-        return torch.from_numpy(np.stack(own)).flatten(2)
+        streams = [self._epoch(number, epoch) for number in range(len(self._leaders))]
+        return torch.from_numpy(np.stack(streams)).flatten(2)
 
     def validation(self, number: int) -> Indices:
         """The fixed validation batches (steps, 2, B) of a stream."""

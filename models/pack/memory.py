@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.multiview import Layout, Shape
+from models.multiview import Layout, ModelShape
 
 _WEIGHTS = 5  # buffers of a run's size: weights, gradient, two moments, best weights
 _LATENTS = 6  # copies of the latents that the objectives and their gradients make, at most
@@ -10,7 +10,7 @@ _USED = 0.8  # share of the memory to fill; the rest is the allocator's, the gra
 _FLOAT = 4  # bytes
 
 
-def bytes_per_run(shape: Shape, rows: int) -> int:
+def bytes_per_run(shape: ModelShape, rows: int) -> int:
     """Bytes of a run with a decoder that trains on batches of `rows` tokens."""
     weights = Layout(shape, 1, 1).size
     hidden, latent = shape.subspaces * shape.hidden, shape.subspaces * shape.latent
@@ -19,6 +19,6 @@ def bytes_per_run(shape: Shape, rows: int) -> int:
     return _FLOAT * (_WEIGHTS * weights + activations * rows)
 
 
-def largest_pack(shape: Shape, rows: int, memory: int) -> int:
+def largest_pack(shape: ModelShape, rows: int, memory: int) -> int:
     """How many runs, at least one, fit in so many bytes."""
     return max(1, int(_USED * memory / bytes_per_run(shape, rows)))

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.multiview import ModelSpec, Shape, Weights, decode, encode, pool
-from models.pack.loss import Part
+from models.multiview import ModelShape, Weights, decode, encode, pool
+from models.pack.loss import LossTerm
 from models.pairs import Indices
+from models.spec import ModelSpec
 
 # Clips encoded at once: enough for full-speed products, few enough for a CPU's cache.
 CPU_BLOCK = 64
@@ -34,7 +35,9 @@ class Validation:
     Clips come in many pairs, so each clip is encoded once and its latents are gathered.
     """
 
-    def __init__(self, latents: Tensor, batches: Indices, shape: Shape, spec: ModelSpec) -> None:
+    def __init__(
+        self, latents: Tensor, batches: Indices, shape: ModelShape, spec: ModelSpec
+    ) -> None:
         """`latents` (N, T, D); `batches` (steps, 2, B) of clips."""
         self._latents, self._shape, self._spec = latents, shape, spec
         self._batches = torch.as_tensor(batches, device=latents.device)
@@ -43,18 +46,18 @@ class Validation:
         shares = uses / (batches.size * latents[0].numel())
         self._shares = torch.as_tensor(shares, dtype=latents.dtype, device=latents.device)
 
-    def losses(self, weights: Weights, parts: Sequence[Part], decoded: bool) -> Losses:
-        """L_rec where `decoded`, and the sum of the parts where there are any."""
+    def losses(self, weights: Weights, terms: Sequence[LossTerm], has_decoder: bool) -> Losses:
+        """L_rec where it `has_decoder`, and the sum of the terms where there are any."""
         latents, errors = [], []
         for x in torch.split(self._latents, self._block):
             z = encode(weights, x, self._shape, self._spec)  # (S, n, T, L)
-            if decoded:
+            if has_decoder:
                 errors.append((decode(weights, z) - x).square_().sum((1, 2)))
-            if parts:
+            if terms:
                 latents.append(pool(z, self._spec.pool))
         nan = self._latents.new_full((), math.nan)
-        rec = torch.cat(errors) @ self._shares if decoded else nan
-        dis = self._dis(torch.cat(latents, 1), parts) if parts else nan
+        rec = torch.cat(errors) @ self._shares if has_decoder else nan
+        dis = self._dis(torch.cat(latents, 1), terms) if terms else nan
         return Losses(rec, dis.mean(), dis.abs().mean())
 
     @property
@@ -63,8 +66,8 @@ class Validation:
             return CPU_BLOCK
         return max(1, GPU_BLOCK_TOKENS // self._latents.shape[1])
 
-    def _dis(self, z: Tensor, parts: Sequence[Part]) -> Tensor:
+    def _dis(self, z: Tensor, terms: Sequence[LossTerm]) -> Tensor:
         """L_dis (steps,) of each batch, from one vector a clip (S, N, F)."""
         first, second = self._batches.unbind(1)  # (steps, B)
-        values = [part(z[part.subspace][first], z[part.subspace][second]) for part in parts]
+        values = [term(z[term.subspace][first], z[term.subspace][second]) for term in terms]
         return torch.stack(values).sum(0)

@@ -1,7 +1,8 @@
 """What a user would train with today: the same runs, weights and batches without a pack.
 
 Letters: K runs, N clips, B pairs of a batch, V = 2 views, T tokens, D features, L latent features.
-The module is plain enough to be the reference that the packed engine is held to.
+All train the module of models.reference. Their L_dis is the trainer's own, which is no slower than
+the reference's (under VICReg it takes half the time), so that they lose nothing by it.
 """
 
 from __future__ import annotations
@@ -17,59 +18,38 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.data import DataLoader, Dataset
 
 from models.multiview import pool
-from models.pack.loss import Part
+from models.pack.loss import LossTerm
 from models.pack.runs import PackRun
+from models.reference import MultiView, initial_model, total_loss
 from sweeper.bench.problem import MODEL, Problem
 
 Pair = tuple[Tensor, Tensor]
 
-
-class Autoencoder(nn.Module):
-    """The paper's multi-view model: private and shared encoders, a decoder on both."""
-
-    def __init__(self, features: int, decoder: bool = True) -> None:
-        super().__init__()
-        self.private = _two_layers(features, features // 2)
-        self.shared = _two_layers(features, features // 2)
-        self.decoder = _two_layers(features, features) if decoder else None
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Private and shared latents (…, T, L) and the reconstruction (…, T, D) of x."""
-        private, shared = self.private(x), self.shared(x)
-        joint = torch.cat((private, shared), dim=-1)
-        return private, shared, x if self.decoder is None else self.decoder(joint)
+SUBSPACES = {"sep": "private", "sim": "shared"}
 
 
-def _two_layers(features: int, outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, outputs))
-
-
-def initial_module(problem: Problem, run: PackRun) -> Autoencoder:
+def initial_module(problem: Problem, run: PackRun) -> MultiView:
     """The module that torch.manual_seed(seed) gives, which is what the pack starts from."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        module = Autoencoder(problem.features, run.decoded)
-    return module.to(problem.device, problem.dtype)
+    return initial_model(problem.features, run, MODEL).to(problem.device, problem.dtype)
 
 
 def losses_of(module: nn.Module, run: PackRun, x: Tensor) -> tuple[Tensor, Tensor]:
     """L_rec and L_dis of one batch x (2·B, T, D), view 1 before view 2."""
-    private, shared, reconstruction = module(x)
-    latents = {"sep": private, "sim": shared}
-    rec = (reconstruction - x).square().mean()
-    parts = (_part_loss(part, latents[part.side][None])[0] for part in run.parts)
-    return rec, sum(parts, x.new_zeros(()))
+    latents, reconstruction = module(x)
+    rec = x.new_zeros(()) if reconstruction is None else (reconstruction - x).square().mean()
+    terms = (_term_loss(term, latents[SUBSPACES[term.side]][None])[0] for term in run.terms)
+    return rec, sum(terms, x.new_zeros(()))
 
 
-def _part_loss(part: Part, z: Tensor) -> Tensor:
-    """A part of L_dis (K,) from latents (K, 2·B, T, L)."""
+def _term_loss(term: LossTerm, z: Tensor) -> Tensor:
+    """A term of L_dis (K,) from the latents z (K, 2·B, T, L) that it acts on."""
     first, second = pool(z, MODEL.pool).chunk(2, dim=1)
-    return part(first, second)
+    return term(first, second)
 
 
-def weights_of(run: PackRun) -> tuple[float, float]:
-    """What equation 5 multiplies L_rec and L_dis by."""
-    return (run.fixed_gamma or 1.0) * (run.lam or 0.0), run.dis_weight
+def total_of(run: PackRun, rec: Tensor, dis: Tensor) -> Tensor:
+    """L_total by the run's γ, which is fixed."""
+    return total_loss(rec, dis, run.lam, run.loss.fixed_gamma or 1.0)
 
 
 class Pairs(Dataset[Pair]):
@@ -102,12 +82,11 @@ class PlainLoop:
         self._batches = self._endless()
 
     def train(self, steps: int) -> None:
-        rec_weight, dis_weight = weights_of(self.run)
         for first, second in islice(self._batches, steps):
             x = torch.cat((first, second)).to(self._problem.device)
             rec, dis = losses_of(self.module, self.run, x)
             self.optimizer.zero_grad()
-            (rec_weight * rec + dis_weight * dis).backward()  # type: ignore[no-untyped-call]
+            total_of(self.run, rec, dis).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.history.append((rec.item(), dis.item()))
 
@@ -147,10 +126,9 @@ class TunedLoop:
         self._step()
 
     def _step(self) -> None:
-        rec_weight, dis_weight = weights_of(self.run)
         rec, dis = losses_of(self.module, self.run, self._latents[self._index])
         self.optimizer.zero_grad()
-        (rec_weight * rec + dis_weight * dis).backward()  # type: ignore[no-untyped-call]
+        total_of(self.run, rec, dis).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.losses.copy_(torch.stack((rec.detach(), dis.detach())))
 
@@ -190,13 +168,13 @@ class GraphedLoop(TunedLoop):
 
 
 class StackedLoop:
-    """torch.func: stacked modules, one vmapped forward, each part of L_dis batched, fused AdamW."""
+    """torch.func: stacked modules, one vmapped forward, each term of L_dis batched, fused AdamW."""
 
     flush_denormal = True
 
     def __init__(self, problem: Problem, runs: tuple[PackRun, ...]) -> None:
-        """ValueError when the runs do not share their batches and their architecture."""
-        if len({(run.seed, run.kind, run.decoded) for run in runs}) > 1:
+        """ValueError when the runs do not share their batches, or one has no decoder."""
+        if len({(run.seed, run.kind) for run in runs}) > 1 or not all(r.has_decoder for r in runs):
             raise ValueError("vmap needs runs of one seed and one architecture; split them")
         modules = [initial_module(problem, run) for run in runs]
         self.parameters, _ = stack_module_state(modules)
@@ -214,21 +192,22 @@ class StackedLoop:
         )
         self._latents = problem.latents()
         self._batches = _endless_indices(problem, runs[0])
-        weights = torch.tensor([weights_of(run) for run in runs], dtype=problem.dtype)
-        self._weights = weights.T.to(problem.device)  # (2, K)
+        # total_of is linear: what it makes of an L_rec or an L_dis of 1 is the weight of either.
+        rec, dis = torch.eye(2, dtype=problem.dtype)
+        weights = [total_of(run, rec, dis) for run in runs]
+        self._weights = torch.stack(weights, dim=1).to(problem.device)  # (2, K)
         self._members = [
-            (part, torch.tensor([i for i, run in enumerate(runs) if part in run.parts]))
-            for part in dict.fromkeys(part for run in runs for part in run.parts)
+            (term, torch.tensor([i for i, run in enumerate(runs) if term in run.terms]))
+            for term in dict.fromkeys(term for run in runs for term in run.terms)
         ]
 
     def train(self, steps: int) -> None:
         for index in islice(self._batches, steps):
             x = self._latents[index]
-            private, shared, reconstruction = self._forward(self.parameters, x)
-            latents = {"sep": private, "sim": shared}
+            latents, reconstruction = self._forward(self.parameters, x)
             total = self._weights[0] @ (reconstruction - x).square().mean((1, 2, 3))
-            for part, members in self._members:
-                dis = _part_loss(part, latents[part.side][members])
+            for term, members in self._members:
+                dis = _term_loss(term, latents[SUBSPACES[term.side]][members])
                 total = total + self._weights[1, members] @ dis
             self.optimizer.zero_grad()
             total.backward()

@@ -17,8 +17,9 @@ from torch import Tensor
 from models.adamw import BETAS
 from models.pack.runs import PackRun
 from models.pack.trainer import PackTrainer
-from sweeper.bench.baselines import Autoencoder, PlainLoop, initial_module, losses_of, weights_of
-from sweeper.bench.problem import Problem, grid_runs, pack_run
+from models.reference import MultiView, losses
+from sweeper.bench.baselines import PlainLoop, initial_module, total_of
+from sweeper.bench.problem import MODEL, Problem, grid_runs, pack_run
 from sweeper.errors import SweeperError
 
 GRADIENT_LIMIT = 1e-5
@@ -40,13 +41,13 @@ class Fidelity:
     @property
     def faults(self) -> list[str]:
         """What is beyond its limit, in words."""
-        found = []
+        faults = []
         if not self.gradient <= GRADIENT_LIMIT:  # NaN is a fault
-            found.append(f"gradients of step 1 by {self.gradient:.1e}")
+            faults.append(f"gradients of step 1 by {self.gradient:.1e}")
         for step, difference in self.losses.items():
             if not difference <= LOSS_LIMITS[step]:
-                found.append(f"losses at step {step} by {difference:.1e}")
-        return found
+                faults.append(f"losses at step {step} by {difference:.1e}")
+        return faults
 
 
 def problem_of(base: Problem, share: int, shares: int) -> Problem:
@@ -67,9 +68,9 @@ def examine(problem: Problem, make: MakeTrainer = Problem.trainer) -> Fidelity:
 def insist(shares: Sequence[Fidelity]) -> Fidelity:
     """The worst of all shares; raises SweeperError when that is beyond a limit."""
     worst = Fidelity(
-        runs=sum(own.runs for own in shares),
-        gradient=_largest(own.gradient for own in shares),
-        losses={step: _largest(own.losses[step] for own in shares) for step in LOSS_LIMITS},
+        runs=sum(share.runs for share in shares),
+        gradient=_largest(share.gradient for share in shares),
+        losses={step: _largest(share.losses[step] for share in shares) for step in LOSS_LIMITS},
     )
     if worst.faults:
         raise SweeperError(
@@ -83,7 +84,7 @@ def gate_runs() -> tuple[PackRun, ...]:
     """Every objective of every principle at one λ between, one at λ = 0, and λ = 1."""
     mixed = [pack_run(run) for run in grid_runs(36) if run.lam == 0.6]
     alone = dataclasses.replace(mixed[0], key="λ=0", lam=0.0)
-    return (*mixed, alone, PackRun("λ=1", lam=1.0))
+    return (*mixed, alone, PackRun(key="λ=1", lam=1.0))
 
 
 def gradient_difference(problem: Problem, make: MakeTrainer) -> float:
@@ -105,10 +106,9 @@ def gradient_difference(problem: Problem, make: MakeTrainer) -> float:
 def reference_gradient(problem: Problem, run: PackRun, latents: Tensor) -> Tensor:
     """Gradient of the first step as a vector in the order of multiview.Layout, by autograd."""
     module = initial_module(problem, run)
-    index = problem.batches(run, epoch=0)[0].flatten()
-    rec, dis = losses_of(module, run, latents.cpu()[index].to(problem.dtype))
-    rec_weight, dis_weight = weights_of(run)
-    (rec_weight * rec + dis_weight * dis).backward()  # type: ignore[no-untyped-call]
+    x = latents.cpu()[problem.batches(run, epoch=0)[0]].to(problem.dtype)  # (V, B, T, D)
+    rec, dis = losses(module, x, run, MODEL.pool)
+    total_of(run, rec, dis).backward()  # type: ignore[no-untyped-call]
     return flat(module, problem, _gradient)
 
 
@@ -117,13 +117,13 @@ def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
-def flat(module: Autoencoder, problem: Problem, value: Callable[[Tensor], Tensor]) -> Tensor:
+def flat(module: MultiView, problem: Problem, value: Callable[[Tensor], Tensor]) -> Tensor:
     """A value of each parameter, as one vector in the order of a multiview.Layout of one run."""
-    modules = {"encoder": [module.private, module.shared]}
+    modules = {"encoder": list(module.encoders.values())}
     if module.decoder is not None:
         modules["decoder"] = [module.decoder]
     sources = {
-        f"{name}{layer}.{kind}": [value(own.get_parameter(f"{place}.{kind}")) for own in stacks]
+        f"{name}{layer}.{kind}": [value(mlp.get_parameter(f"{place}.{kind}")) for mlp in stacks]
         for name, stacks in modules.items()
         for layer, place in ((1, 0), (2, 2))  # a layer and its place in nn.Sequential
         for kind in ("weight", "bias")
@@ -136,25 +136,25 @@ def loss_differences(problem: Problem, make: MakeTrainer) -> dict[int, float]:
     """Largest relative difference of a run's losses, by step: mean of the ten steps up to it."""
     trainer = make(problem)
     loops = [PlainLoop(problem, run) for run in problem.runs]
-    found = {}
+    differences = {}
     for step in range(STEPS, max(LOSS_LIMITS) + 1, STEPS):
         trainer.train_epoch()
         for loop in loops:
             loop.train(STEPS)
         if step in LOSS_LIMITS:
-            found[step] = _largest(_loss_difference(trainer, loop) for loop in loops)
-    return found
+            differences[step] = _largest(_loss_difference(trainer, loop) for loop in loops)
+    return differences
 
 
 def _loss_difference(trainer: PackTrainer, loop: PlainLoop) -> float:
-    ours = trainer.losses(loop.run.key)
+    packed = trainer.losses(loop.run.key)
     rec, dis = np.mean(loop.history[-STEPS:], axis=0)
     pairs: list[tuple[float, float]] = []
-    if loop.run.decoded:
-        pairs.append((ours["train_rec"], rec))
-    if loop.run.parts:
-        pairs.append((ours["train_dis"], dis))
-    return _largest(abs(own / other - 1) for own, other in pairs)
+    if loop.run.has_decoder:
+        pairs.append((packed["train_rec"], rec))
+    if loop.run.terms:
+        pairs.append((packed["train_dis"], dis))
+    return _largest(abs(ours / theirs - 1) for ours, theirs in pairs)
 
 
 def _largest(values: Iterable[float]) -> float:
@@ -162,5 +162,5 @@ def _largest(values: Iterable[float]) -> float:
     return float(np.max(list(values)))
 
 
-def _difference(own: Tensor, reference: Tensor) -> float:
-    return float((own - reference).norm() / reference.norm())
+def _difference(gradient: Tensor, reference: Tensor) -> float:
+    return float((gradient - reference).norm() / reference.norm())

@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import math
 
-from models.multiview import Shape
+from models.multiview import ModelShape
 
 FORMULA = "2·R·(3·W − W₁): R rows, W weights, W₁ of them in the first layers; losses left out"
 
 Product = tuple[int, int, int, int]  # b products of (m, k) and (k, n): b, m, n, k
 
 
-def flops_of(shape: Shape, rows: int) -> int:
+def flops_of(shape: ModelShape, rows: int) -> int:
     """Operations of one run's step in its linear layers, decoder included."""
     weights = {name: math.prod(sizes) for name, sizes in shape.layers().items() if "weight" in name}
     return 2 * rows * (3 * sum(weights.values()) - weights["encoder1.weight"])
 
 
-def products_of(shape: Shape, rows: int) -> list[Product]:
+def products_of(shape: ModelShape, rows: int) -> list[Product]:
     """The matrix products of one run's step, as the trainer makes them."""
     joint = shape.subspaces * shape.latent
     layers = {  # products, outputs, inputs

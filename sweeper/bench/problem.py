@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.multiview import ModelSpec, Shape
-from models.pack.runs import Clips, PackRun, TrainingSpec
+from models.multiview import ModelShape
+from models.pack.runs import PackRun
 from models.pack.trainer import PackTrainer
-from models.pairs import batches, sampler_of, training_pairs
-from sweeper.study.config import LossConfig, RunConfig
+from models.pairs import LabelledLatents, batches, sampler_of, training_pairs
+from models.spec import LossSpec, ModelSpec, TrainingSpec
+from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
 from sweeper.study.plan import make_packs
 from sweeper.study.presets import Preset
 
-MODEL = ModelSpec()
+MODEL = ModelSpec(pool="flatten")
 _FAMILIES, _PITCHES = 10, 88
 _NOISE = 0.5
 _TRAIN, _VALID = 1, 2  # seeds of the clips
@@ -47,10 +48,10 @@ class Problem:
         return self.tokens * 2 * self.batch_pairs
 
     @property
-    def shape(self) -> Shape:
-        return Shape.of(self.runs[0].kind, self.features, MODEL)
+    def shape(self) -> ModelShape:
+        return ModelShape.of(self.runs[0].kind, self.features, MODEL)
 
-    def clips(self) -> Clips:
+    def clips(self) -> LabelledLatents:
         """The training clips; the same for all problems of equal sizes."""
         return synthetic_clips(self.steps * self.batch_pairs, self.tokens, self.features, _TRAIN)
 
@@ -82,7 +83,7 @@ class Problem:
         return torch.from_numpy(batches(pairs, self.batch_pairs))
 
 
-def synthetic_clips(count: int, tokens: int, features: int, seed: int) -> Clips:
+def synthetic_clips(count: int, tokens: int, features: int, seed: int) -> LabelledLatents:
     """Standardised latents (count, tokens, features): a family's, a pitch's, and noise."""
     generator = np.random.default_rng(seed)
     # Few clips have few families, so that every clip has a partner.
@@ -93,12 +94,12 @@ def synthetic_clips(count: int, tokens: int, features: int, seed: int) -> Clips:
     latents = families[family] + pitches[pitch]
     latents += _NOISE * generator.normal(size=latents.shape)
     latents /= math.sqrt(2 + _NOISE**2)
-    return Clips(torch.from_numpy(latents.astype(np.float32)), family, pitch)
+    return LabelledLatents(torch.from_numpy(latents.astype(np.float32)), family, pitch)
 
 
 def grid_runs(count: int) -> list[RunConfig]:
     """Runs of the paper's grid that have both losses (0 < λ < 1): 36 a seed, γ = 1."""
-    study = Preset(loss=LossConfig(gamma="fixed:1"))
+    study = Preset(loss=LossSpec(gamma="fixed:1"))
     per_seed = [cell for cell in load_grid("full").cells(1) if cell.lam and cell.lam < 1]
     seeds = math.ceil(count / len(per_seed))
     cells = [cell for cell in load_grid("full").cells(seeds) if cell.lam and cell.lam < 1]
@@ -119,7 +120,7 @@ def pack_run(config: RunConfig) -> PackRun:
         principle=config.principle,
         objective=config.objective,
         lam=config.lam,
-        gamma=config.loss.gamma,
+        loss=config.loss,
     )
 
 
@@ -131,7 +132,7 @@ def equal_runs(count: int) -> tuple[PackRun, ...]:
             principle="Cosine",
             objective="SIM+SEP",
             lam=(number + 1) / (count + 1),
-            gamma="fixed:1",
+            loss=LossSpec(gamma="fixed:1"),
         )
         for number in range(count)
     )

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.spec import ProbeSpec
 from sweeper.bench import equivalence as fidelity
 from sweeper.bench.arms import ARMS, Arm
 from sweeper.bench.problem import Problem
@@ -77,7 +78,7 @@ class Station:
         tasks = {"pitch": ProbeTask(pitch, 88), "instrument": ProbeTask(pitch % 10, 10)}
         order = torch.randperm(clips, generator=generator)
         parts = order.tensor_split([int(0.7 * clips), int(0.85 * clips)])
-        split = Split(*(part.numpy() for part in parts))
+        split = ProbeSplit(*(part.numpy() for part in parts))
         return _seconds(lambda: train_probes(x, tasks, split, ProbeSpec(epochs=epochs), seed=0))
 
 

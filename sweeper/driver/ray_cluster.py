@@ -73,14 +73,14 @@ def largest_pack(device: str, runs: Iterable[RunConfig]) -> int:
 
 
 def _fits(run: RunConfig, memory: int) -> int:
-    from models.multiview import ModelSpec, Shape
+    from models.multiview import ModelShape
     from models.pack import memory as packed
     from sweeper.data.latents import open_latents
 
     assert run.model is not None and run.training is not None
     latents = open_latents(run.data)
     tokens, features = latents.shape
-    shape = Shape.of(run.kind, features, ModelSpec(run.model.hidden))
+    shape = ModelShape.of(run.kind, features, run.model)
     rows = 2 * run.training.batch_pairs * tokens
     resident = 4 * (latents.train.size + latents.valid.size)  # in single precision
     return packed.largest_pack(shape, rows, memory - resident)

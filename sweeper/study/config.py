@@ -14,17 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
+
 # Part of every key: raise it when the same config would train to another result.
 RESULT_VERSION = 1
-
-KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
-BASELINES = ("encoder", "cl-pitch", "cl-instrument")
-
-
-# Rules for γ: L_rec at initialisation, at convergence (known from the reconstruction-only run of
-# the same seed), or the geometric mean of the two. `fixed:x` needs neither.
-REFERRING_GAMMAS = ("geometric-ratio", "converged-ratio")
-GAMMAS = ("init-ratio", *REFERRING_GAMMAS)
 
 
 @dataclass(frozen=True)
@@ -40,49 +33,6 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Two-layer encoders and decoder (paper, section 2.1)."""
-
-    hidden: int | None = None  # None: as wide as the latents (H = D)
-    latent_activation: str = "none"  # or "relu", on the encoders' output
-    pool: str = "encoder"  # "flatten" | "mean" | "encoder": as the frozen encoder advises
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Objectives (paper, section 2.2) and the weight of the reconstruction (equation 5)."""
-
-    temperature: float | None = 1.0  # InfoNCE-SIM
-    epsilon: float | None = 1e-6  # clamp of the logarithms
-    vicreg: tuple[float, float, float] | None = (
-        25.0,
-        25.0,
-        1.0,
-    )  # invariance, variance, covariance
-    gamma: str | None = "geometric-ratio"  # one of GAMMAS, or "fixed:x"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    epochs: int = 100
-    batch_pairs: int = 16
-    lr: float = 1e-4
-    weight_decay: float = 1e-3
-    precision: str = "ieee"  # of the layers' products; or "tf32" (on a GPU alone), "bf16"
-
-
-@dataclass(frozen=True)
-class ProbeConfig:
-    """Linear heads on frozen features (paper, section 3.4)."""
-
-    epochs: int = 100
-    batch: int = 64
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    dropout: float = 0.5
-
-
-@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a result; `resolved` before it is hashed."""
 
@@ -92,10 +42,10 @@ class RunConfig:
     objective: str | None
     lam: float | None
     data: DataConfig
-    model: ModelConfig | None
-    loss: LossConfig | None
-    training: TrainingConfig | None
-    probe: ProbeConfig
+    model: ModelSpec | None
+    loss: LossSpec | None
+    training: TrainingSpec | None
+    probe: ProbeSpec
 
     @cached_property
     def key(self) -> str:
@@ -119,10 +69,10 @@ class RunConfig:
         return dataclasses.replace(self, loss=self._resolved_loss(), lam=float(self.lam or 0))
 
     @property
-    def _loss(self) -> LossConfig:
-        return self.loss or LossConfig()
+    def _loss(self) -> LossSpec:
+        return self.loss or LossSpec()
 
-    def _resolved_loss(self) -> LossConfig:
+    def _resolved_loss(self) -> LossSpec:
         loss = self._loss
         return dataclasses.replace(
             loss,
@@ -145,10 +95,10 @@ class RunConfig:
             **{
                 **raw,
                 "data": DataConfig(**raw["data"]),
-                "model": _maybe(ModelConfig, raw["model"]),
-                "loss": _maybe(LossConfig, loss),
-                "training": _maybe(TrainingConfig, raw["training"]),
-                "probe": ProbeConfig(**raw["probe"]),
+                "model": _maybe(ModelSpec, raw["model"]),
+                "loss": _maybe(LossSpec, loss),
+                "training": _maybe(TrainingSpec, raw["training"]),
+                "probe": ProbeSpec(**raw["probe"]),
             }
         )
 

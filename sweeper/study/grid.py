@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.spec import BASELINES, OBJECTIVES
 from sweeper.errors import SweeperError
-from sweeper.study.config import BASELINES, GAMMAS, RunConfig
+from sweeper.study.config import RunConfig
 from sweeper.study.presets import Preset
 
-OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
 LAMBDAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -45,7 +45,7 @@ class Grid:
 
     name: str
     principles: tuple[str, ...] = ()
-    objectives: tuple[str, ...] = OBJECTIVES
+    objectives: tuple[str, ...] = tuple(OBJECTIVES)
     lambdas: tuple[float, ...] = LAMBDAS
     baselines: tuple[str, ...] = ()
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -103,9 +103,9 @@ def _from_document(stem: str, document: dict[str, Any]) -> Grid:
 def _checked(grid: Grid, source: str) -> Grid:
     from models.objectives import PRINCIPLES  # late: it brings torch
 
-    _known(source, "principle", grid.principles, tuple(PRINCIPLES))
-    _known(source, "objective", grid.objectives, OBJECTIVES)
-    _known(source, "baseline", grid.baselines, BASELINES)
+    _require(source, "principle", grid.principles, tuple(PRINCIPLES))
+    _require(source, "objective", grid.objectives, tuple(OBJECTIVES))
+    _require(source, "baseline", grid.baselines, BASELINES)
     for lam in grid.lambdas:
         if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
             raise SweeperError(f"grid file {source}: λ = {lam!r} is outside [0, 1]")
@@ -114,11 +114,11 @@ def _checked(grid: Grid, source: str) -> Grid:
     return dataclasses.replace(grid, lambdas=tuple(float(lam) for lam in grid.lambdas))
 
 
-def _known(source: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    unknown = [name for name in given if name not in known]
+def _require(source: str, axis: str, names: tuple[str, ...], choices: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in choices]
     if unknown:
         raise SweeperError(
-            f"grid file {source}: unknown {what} {_listed(unknown)}; known: {', '.join(known)}"
+            f"grid file {source}: unknown {axis} {_listed(unknown)}; known: {', '.join(choices)}"
         )
 
 
@@ -130,33 +130,21 @@ def override(preset: Preset, overrides: dict[str, dict[str, Any]]) -> Preset:
     """The preset with single fields replaced, as a grid file's sections ask."""
     sections = {name: _replaced(name, preset, fields) for name, fields in overrides.items()}
     study = dataclasses.replace(preset, **sections)
-    _check_gamma(study.loss.gamma or "")
-    return study
-
-
-def _check_gamma(rule: str) -> None:
-    name, _, value = rule.partition(":")
-    if rule not in GAMMAS and not (name == "fixed" and _is_number(value)):
-        raise SweeperError(
-            f"unknown γ rule '{rule}' in [loss]; known: {', '.join(GAMMAS)}, fixed:NUMBER"
-        )
-
-
-def _is_number(text: str) -> bool:
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        for spec in (study.model, study.loss, study.training):
+            spec.check()
+    except ValueError as error:
+        raise SweeperError(str(error)) from None
+    return study
 
 
 def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
     current = getattr(preset, section)
-    known = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
-    unknown = set(fields) - known
+    names = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
+    unknown = set(fields) - names
     if unknown:
         raise SweeperError(
-            f"unknown field {_listed(unknown)} in [{section}]; known: {', '.join(sorted(known))}"
+            f"unknown field {_listed(unknown)} in [{section}]; known: {', '.join(sorted(names))}"
         )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     for name, value in values.items():

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.spec import REFERRING
 from sweeper.states import DONE, State
-from sweeper.study.config import REFERRING_GAMMAS, RunConfig, differences
+from sweeper.study.config import RunConfig, differences
 from sweeper.study.grid import Cell
 
 # Measured on two cores: beyond this many runs a pack's activations leave the cache.
@@ -45,7 +46,7 @@ class Assignment:
 
 def reference_of(run: RunConfig) -> RunConfig | None:
     """The reconstruction-only run that decides γ, or None where γ needs none."""
-    if run.loss is None or run.loss.gamma not in REFERRING_GAMMAS:
+    if run.loss is None or run.loss.gamma not in REFERRING:
         return None
     return dataclasses.replace(run, lam=1.0).resolved()
 
@@ -93,8 +94,8 @@ def make_packs(
 
 def _group(run: RunConfig) -> tuple[Any, ...]:
     architecture = "cl" if run.kind.startswith("cl-") else run.kind
-    decoded = run.lam is not None and run.lam > 0
-    return (architecture, decoded, run.data, run.model, run.training, run.probe, _urgency(run))
+    has_decoder = run.lam is not None and run.lam > 0
+    return (architecture, has_decoder, run.data, run.model, run.training, run.probe, _urgency(run))
 
 
 def _urgency(run: RunConfig) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from sweeper.errors import SweeperError
-from sweeper.study.config import DataConfig, LossConfig, ModelConfig, ProbeConfig, TrainingConfig
+from sweeper.study.config import DataConfig
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,10 @@ class Preset:
     """Everything of a run config but the grid point and the seed."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    model: ModelSpec = field(default_factory=ModelSpec)
+    loss: LossSpec = field(default_factory=LossSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    probe: ProbeSpec = field(default_factory=ProbeSpec)
 
 
 PRESETS = {
@@ -26,14 +27,14 @@ PRESETS = {
     # Minutes on two cores: fewer clips and epochs, a learning rate to match.
     "quick": Preset(
         data=DataConfig(train_clips=4_000, valid_clips=1_000, downstream_clips=2_048),
-        training=TrainingConfig(epochs=8, lr=1e-3),
-        probe=ProbeConfig(epochs=40, lr=3e-3),
+        training=TrainingSpec(epochs=8, lr=1e-3),
+        probe=ProbeSpec(epochs=40, lr=3e-3),
     ),
     # Seconds: for tests and for trying the command line.
     "smoke": Preset(
         data=DataConfig(train_clips=400, valid_clips=200, downstream_clips=400),
-        training=TrainingConfig(epochs=2, lr=1e-3),
-        probe=ProbeConfig(epochs=3, lr=3e-3),
+        training=TrainingSpec(epochs=2, lr=1e-3),
+        probe=ProbeSpec(epochs=3, lr=3e-3),
     ),
 }
 

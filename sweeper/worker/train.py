@@ -11,19 +11,18 @@ import numpy as np
 import torch
 
 from models.evaluation import Scores, probe_encoder, probe_pack
-from models.multiview import ModelSpec
-from models.objectives import LossOptions
-from models.pack.runs import LOSSES, Clips, PackRun, RunState, TrainingSpec
-from models.pack.runs import RunResult as Trained
-from models.pack.trainer import PackTrainer, train_pack
-from models.probes import ProbeSpec, ProbeTask, Split
+from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
+from models.pack.trainer import PackTrainer
+from models.pairs import LabelledLatents
+from models.probes import ProbeSplit, ProbeTask
+from models.spec import LossSpec, ModelSpec
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
 from sweeper.events import RunResult
 from sweeper.failpoints import failpoint
 from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
-from sweeper.study.config import LossConfig, ModelConfig, RunConfig
+from sweeper.study.config import RunConfig
 
 PROGRESS_SECONDS = 0.25
 TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
@@ -56,8 +55,8 @@ def train(
     report("probes", 0, 1, TRAINING_SHARE)
     scores = _probe_pack(runs, trained, latents, device)
     return [
-        _result(run, own, scores.get(run.key), latents)
-        for run, own in zip(runs, trained, strict=True)
+        _result(run, of_run, scores.get(run.key), latents)
+        for run, of_run in zip(runs, trained, strict=True)
     ]
 
 
@@ -69,7 +68,7 @@ def _train(
     report: Report,
     saver: Saver | None,
     states: Mapping[str, RunState] | None,
-) -> list[Trained]:
+) -> list[TrainedRun]:
     config = runs[0]
     assert config.model is not None and config.training is not None
     epochs = config.training.epochs
@@ -85,26 +84,20 @@ def _train(
         if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
             raise StopAskedError
 
-    own = {run.key for run in runs}
-    return train_pack(
+    keys = {run.key for run in runs}
+    pack = PackTrainer(
         [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
-        _clips(latents, "train"),
-        _clips(latents, "valid"),
+        _labelled(latents, "train"),
+        _labelled(latents, "valid"),
         _model_spec(config, latents),
-        TrainingSpec(**dataclasses.asdict(config.training)),
+        config.training,
         device=device,
-        states={key: state for key, state in (states or {}).items() if key in own},
-        on_epoch=on_epoch,
+        states={key: state for key, state in (states or {}).items() if key in keys},
     )
+    return pack.train(on_epoch)
 
 
 def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
-    loss = run.loss or LossConfig()
-    given = {
-        name: value
-        for name in ("temperature", "epsilon", "vicreg")
-        if (value := getattr(loss, name)) is not None
-    }
     return PackRun(
         key=run.key,
         kind=run.kind,
@@ -112,22 +105,20 @@ def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
         principle=run.principle,
         objective=run.objective,
         lam=run.lam,
-        gamma=loss.gamma,
+        loss=run.loss or LossSpec(),
         reference_mse=reference_mse,
-        options=LossOptions(**given),
     )
 
 
 def _model_spec(run: RunConfig, latents: Latents) -> ModelSpec:
-    model = run.model or ModelConfig()
-    # How tokens become one vector a clip: as the config says, or as the encoder advises.
-    pool = latents.pool if model.pool == "encoder" else model.pool
-    return ModelSpec(model.hidden, model.latent_activation, pool)
+    """The run's, with the encoder's advice where it asks for that."""
+    model = run.model or ModelSpec()
+    return dataclasses.replace(model, pool=latents.pool) if model.pool == "encoder" else model
 
 
-def _clips(latents: Latents, split: str) -> Clips:
+def _labelled(latents: Latents, split: str) -> LabelledLatents:
     labels = latents.labels[split]
-    return Clips(_tensor(latents, split), labels.family, labels.pitch)
+    return LabelledLatents(_tensor(latents, split), labels.family, labels.pitch)
 
 
 def _tensor(latents: Latents, split: str) -> torch.Tensor:
@@ -136,7 +127,7 @@ def _tensor(latents: Latents, split: str) -> torch.Tensor:
 
 
 def _probe_pack(
-    runs: Sequence[RunConfig], trained: Sequence[Trained], latents: Latents, device: str
+    runs: Sequence[RunConfig], trained: Sequence[TrainedRun], latents: Latents, device: str
 ) -> dict[str, Scores]:
     return probe_pack(
         trained,
@@ -145,7 +136,7 @@ def _probe_pack(
         _tasks(latents),
         _split(latents),
         _model_spec(runs[0], latents),
-        ProbeSpec(**dataclasses.asdict(runs[0].probe)),
+        runs[0].probe,
     )
 
 
@@ -155,7 +146,7 @@ def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Scores:
         _tasks(latents),
         _split(latents),
         _model_spec(run, latents),
-        ProbeSpec(**dataclasses.asdict(run.probe)),
+        run.probe,
         run.seed,
     )
 
@@ -168,12 +159,12 @@ def _tasks(latents: Latents) -> dict[str, ProbeTask]:
     }
 
 
-def _split(latents: Latents) -> Split:
-    return Split(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
+def _split(latents: Latents) -> ProbeSplit:
+    return ProbeSplit(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
 
 
 def _result(
-    run: RunConfig, trained: Trained | None, scores: Scores | None, latents: Latents
+    run: RunConfig, trained: TrainedRun | None, scores: Scores | None, latents: Latents
 ) -> RunResult:
     epochs = [] if trained is None else _epochs(trained)
     if trained is not None and scores is None:
@@ -190,13 +181,13 @@ def _result(
     return RunResult(run.key, State.FINISHED, row, epochs)
 
 
-def _divergence(run: RunConfig, trained: Trained) -> str:
+def _divergence(run: RunConfig, trained: TrainedRun) -> str:
     epoch, step = trained.diverged_at or (0, 0)
     name = f"{run.principle} {run.objective} λ={run.lam:g}" if run.principle else run.kind
     return f"{name} left the finite range in epoch {epoch}, step {step}"
 
 
-def _epochs(trained: Trained) -> list[dict[str, float | None]]:
+def _epochs(trained: TrainedRun) -> list[dict[str, float | None]]:
     """Losses by epoch, columns of the table `epochs`; None where not finite."""
     columns = [trained.losses[name] for name in LOSSES]
     rows = ([_finite(value) for value in row] for row in zip(*columns, strict=True))

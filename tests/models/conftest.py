@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.pack.runs import Clips, PackRun
+from models.pack.runs import PackRun
+from models.pairs import LabelledLatents
+from models.spec import LossSpec
 
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
@@ -20,7 +22,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def make_clips(count: int, seed: int, tokens: int = 3, features: int = 8) -> Clips:
+def make_clips(count: int, seed: int, tokens: int = 3, features: int = 8) -> LabelledLatents:
     """Clips whose latents are the sum of a family's, a pitch's and noise."""
     generator = np.random.default_rng(seed)
     family, pitch = generator.integers(0, 3, count), generator.integers(60, 66, count)
@@ -28,16 +30,16 @@ def make_clips(count: int, seed: int, tokens: int = 3, features: int = 8) -> Cli
     families, pitches = world.normal(size=(2, 100, tokens, features))
     noise = generator.normal(size=(count, tokens, features))
     latents = families[family] + pitches[pitch] + 0.3 * noise
-    return Clips(torch.from_numpy(latents), family, pitch)
+    return LabelledLatents(torch.from_numpy(latents), family, pitch)
 
 
 @pytest.fixture
-def train() -> Clips:
+def train() -> LabelledLatents:
     return make_clips(44, seed=1)
 
 
 @pytest.fixture
-def valid() -> Clips:
+def valid() -> LabelledLatents:
     return make_clips(26, seed=2)
 
 
@@ -48,17 +50,17 @@ def grid() -> Callable[[int], list[PackRun]]:
     def runs(seed: int = 0) -> list[PackRun]:
         cells = [
             PackRun(
-                f"{principle} {objective} {lam} seed {seed}",
+                key=f"{principle} {objective} {lam} seed {seed}",
                 seed=seed,
                 principle=principle,
                 objective=objective,
                 lam=lam,
-                gamma="init-ratio",
+                loss=LossSpec(gamma="init-ratio"),
             )
             for principle in PRINCIPLES
             for objective in OBJECTIVES
             for lam in (0.0, 0.6)
         ]
-        return [*cells, PackRun(f"reconstruction seed {seed}", seed=seed, lam=1.0)]
+        return [*cells, PackRun(key=f"reconstruction seed {seed}", seed=seed, lam=1.0)]
 
     return runs

@@ -6,33 +6,34 @@ import numpy as np
 import torch
 
 from models.evaluation import probe_pack
-from models.multiview import ModelSpec
-from models.pack.runs import Clips, PackRun, TrainingSpec
-from models.pack.trainer import train_pack
-from models.probes import ProbeSpec, ProbeTask, Split
+from models.pack.runs import PackRun
+from models.pack.trainer import PackTrainer
+from models.pairs import LabelledLatents
+from models.probes import ProbeSplit, ProbeTask
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from tests.models.conftest import make_clips
 
 SEEDS = (0, 1, 2)
 CELLS = (("InfoNCE", "SEP", 0.4), ("Cosine", "SIM+SEP", 0.6), ("VICReg", "SIM", 0.8))
-MODEL = ModelSpec()
+MODEL = ModelSpec(pool="flatten")
 
 
-def _noisy(count: int, seed: int) -> Clips:
+def _noisy(count: int, seed: int) -> LabelledLatents:
     """Clips whose labels are hard to tell: accuracies stay clear of chance and of 1."""
     clips = make_clips(count, seed)
     noise = torch.from_numpy(np.random.default_rng(seed).normal(size=clips.latents.shape))
-    return Clips((clips.latents + 1.5 * noise).float(), clips.family, clips.pitch)
+    return LabelledLatents((clips.latents + 1.5 * noise).float(), clips.family, clips.pitch)
 
 
 def _runs() -> list[PackRun]:
     return [
         PackRun(
-            f"{principle} {objective} {seed}",
+            key=f"{principle} {objective} {seed}",
             seed=seed,
             principle=principle,
             objective=objective,
             lam=lam,
-            gamma="init-ratio",
+            loss=LossSpec(gamma="init-ratio"),
         )
         for seed in SEEDS
         for principle, objective, lam in CELLS
@@ -47,11 +48,11 @@ def _scores(packs: list[list[PackRun]]) -> dict[str, dict[str, float | None]]:
         "pitch": ProbeTask(downstream.pitch - downstream.pitch.min(), 6),
         "instrument": ProbeTask(downstream.family, 3),
     }
-    split = Split(*np.split(np.arange(600), (300, 400)))
+    split = ProbeSplit(*np.split(np.arange(600), (300, 400)))
     spec = ProbeSpec(epochs=8, lr=1e-2)
     scores: dict[str, dict[str, float | None]] = {}
     for pack in packs:
-        results = train_pack(pack, train, valid, MODEL, training)
+        results = PackTrainer(pack, train, valid, MODEL, training).train()
         seeds = {run.key: run.seed for run in pack}
         scores |= probe_pack(results, seeds, downstream.latents, tasks, split, MODEL, spec)
     return scores

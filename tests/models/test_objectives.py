@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from models import reference
 from models.objectives import (
-    OBJECTIVES,
     PRINCIPLES,
-    LossOptions,
     cosine_sep,
     cosine_sim,
     infonce_sep,
@@ -19,6 +18,7 @@ from models.objectives import (
     vicreg_sep,
     vicreg_sim,
 )
+from models.spec import OBJECTIVES, LossSpec
 
 EPSILON = 1e-6
 
@@ -103,6 +103,32 @@ def test_each_objective_is_the_papers_formula(name, size, width, mean):
     z1, z2 = views(size, size=size, width=width, mean=mean)
     wanted = [formula(a, b) for a, b in zip(z1.numpy(), z2.numpy(), strict=True)]
     np.testing.assert_allclose(objective(z1, z2).numpy(), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", reference.OBJECTIVES)
+def test_the_references_objectives_are_the_papers_formulas_too(name):
+    _, formula = CASES[name]
+    for size, width, mean in ((8, 12, 0.0), (16, 40, 0.7), (2, 1, 1.0)):
+        z1, z2 = views(size, runs=1, size=size, width=width, mean=mean)
+        loss = reference.OBJECTIVES[name](z1[0], z2[0], LossSpec())
+        assert loss.item() == pytest.approx(formula(z1[0].numpy(), z2[0].numpy()), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", reference.OBJECTIVES)
+@pytest.mark.parametrize("scale", [1.0, 0.05, -1.0])
+def test_gradients_are_those_of_the_reference(name, scale):
+    principle, side = name.split("-")
+    packed = getattr(PRINCIPLES[principle], side.lower())
+    z1, z2 = views(10, runs=2, size=6, width=9, mean=0.3)
+    inputs = [(z1 * scale).requires_grad_(), z2.requires_grad_()]
+    ours = torch.autograd.grad(packed(*inputs, LossSpec()).sum(), inputs)
+    losses = [reference.OBJECTIVES[name](a, b, LossSpec()) for a, b in zip(*inputs, strict=True)]
+    torch.testing.assert_close(ours, torch.autograd.grad(sum(losses), inputs), rtol=1e-9, atol=1e-9)
+
+
+def test_an_option_that_was_left_out_and_is_needed_is_an_error():
+    with pytest.raises(ValueError, match="needs is None"):
+        PRINCIPLES["InfoNCE"].sim(*views(0), LossSpec(temperature=None))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -217,7 +243,7 @@ def test_dissimilar_views_still_feel_a_pull_towards_similarity():
 
 def test_every_principle_has_both_sides_and_takes_its_own_options():
     z1, z2 = views(9)
-    options = LossOptions(temperature=0.5, epsilon=0.3, vicreg=(1.0, 2.0, 3.0))
+    options = LossSpec(temperature=0.5, epsilon=0.3, vicreg=(1.0, 2.0, 3.0))
     expected = {
         "InfoNCE": (infonce_sim(z1, z2, 0.5), infonce_sep(z1, z2, 0.3)),
         "Cosine": (cosine_sim(z1, z2, 0.3), cosine_sep(z1, z2, 0.3)),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.pairs import PAIRINGS, batches, sampler_of, training_pairs, validation_pairs
+from models.pairs import batches, sampler_of, training_pairs, validation_pairs
+from models.spec import PAIRINGS
 
 LABELS = {"family": 0, "pitch": 1}
 

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from models.evaluation import features_of, probe_encoder, probe_pack
-from models.multiview import ModelSpec
-from models.pack.runs import PackRun, TrainingSpec
-from models.pack.trainer import train_pack
-from models.probes import Draws, ProbeSpec, ProbeTask, Split, train_probes
+from models.pack.runs import PackRun
+from models.pack.trainer import PackTrainer
+from models.probes import Draws, ProbeSplit, ProbeTask, train_probes
+from models.reference import probe
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from tests.models.conftest import make_clips
 
 SPEC = ProbeSpec(epochs=6, batch=16, lr=3e-2)
+MODEL = ModelSpec(pool="flatten")
 HEADS = ("private", "shared", "overall")
 
 
@@ -32,7 +34,9 @@ def tasks_of(count, seed=0, classes=(5, 3)):
 
 def split_of(count):
     order = np.random.default_rng(9).permutation(count)
-    return Split(order[: count // 2], order[count // 2 : 3 * count // 4], order[3 * count // 4 :])
+    return ProbeSplit(
+        order[: count // 2], order[count // 2 : 3 * count // 4], order[3 * count // 4 :]
+    )
 
 
 def noisy_features(tasks, seed, blocks=2, width=6):
@@ -47,39 +51,30 @@ def noisy_features(tasks, seed, blocks=2, width=6):
 
 
 def plain_probes(x, tasks, split, spec, seed):
-    """Each head an nn.Linear with autograd, torch.optim.AdamW, and the masks of the pack."""
-    x = x.float()
-    own = x[:, split.train]
-    x = (x - own.mean(1, keepdim=True)) / own.std(1, keepdim=True)
+    """The reference's probe of each head, with the first weights, batches and masks of the pack."""
+    x, scores = x.float(), {}
     blocks, _, width = x.shape
-    draws = Draws(seed)
-    heads = make_heads(blocks, width, tasks, draws)
-    optimizer = torch.optim.AdamW(
-        [p for head in heads.values() for p in head.parameters()],
-        lr=spec.lr,
-        weight_decay=spec.weight_decay,
-    )
-    best, chosen = {}, {}
-    for _ in range(spec.epochs):
-        for batch in draws.order(torch.as_tensor(split.train)).split(spec.batch):
-            mask = draws.dropout_mask((blocks, len(batch), width), spec.dropout)
-            loss = sum(
-                nn.functional.cross_entropy(
-                    head(inputs(x[:, batch] * mask, name)),
-                    torch.as_tensor(tasks[task].labels)[batch],
-                )
-                for (task, name), head in heads.items()
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        for (task, name), head in heads.items():
-            valid = accuracy(head, x, name, tasks[task], split.valid)
-            if valid > best.get((task, name), -1):
-                best[task, name] = valid
-                chosen[task, name] = accuracy(head, x, name, tasks[task], split.test)
-    scores = {f"{task}_{name}": value for (task, name), value in chosen.items()}
-    return scores | {f"valid_{task}_{name}": value for (task, name), value in best.items()}
+    for task, name in make_heads(blocks, width, tasks, Draws(seed)):
+        draws = Draws(seed)
+        head = make_heads(blocks, width, tasks, draws)[task, name]
+        valid, test = probe(
+            head,
+            inputs(x, name),
+            torch.as_tensor(tasks[task].labels),
+            [torch.as_tensor(clips) for clips in (split.train, split.valid, split.test)],
+            spec,
+            (epoch_of(draws, split, spec, x, name) for _ in range(spec.epochs)),
+        )
+        scores |= {f"{task}_{name}": test, f"valid_{task}_{name}": valid}
+    return scores
+
+
+def epoch_of(draws, split, spec, x, name):
+    """Batches of an epoch, each with the mask of one head's inputs."""
+    blocks, _, width = x.shape
+    for batch in draws.order(torch.as_tensor(split.train)).split(spec.batch):
+        mask = draws.dropout_mask((blocks, len(batch), width), spec.dropout)
+        yield batch, inputs(mask, name)
 
 
 def make_heads(blocks, width, tasks, draws):
@@ -109,12 +104,6 @@ def inputs(x, name):
     if name == "overall":
         return torch.cat(tuple(x), dim=-1)
     return x[HEADS.index(name)]
-
-
-def accuracy(head, x, name, task, part):
-    with torch.no_grad():
-        guess = head(inputs(x[:, part], name)).argmax(-1)
-    return float((guess == torch.as_tensor(task.labels)[part]).float().mean())
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -194,7 +183,7 @@ def test_features_are_not_changed_by_probing():
         ({"features": [torch.zeros(3, 60, 2)]}, "features of one shape"),
         ({"features": [torch.zeros(2, 60, 2), torch.zeros(1, 60, 2)]}, "features of one shape"),
         ({"features": [torch.zeros(2, 50, 2)]}, "60 labels for 50 clips"),
-        ({"split": Split(np.arange(9), np.arange(0), np.arange(3))}, "empty part"),
+        ({"split": ProbeSplit(np.arange(9), np.arange(0), np.arange(3))}, "empty part"),
         ({"tasks": {"pitch": ProbeTask(np.full(60, 88), 88)}}, "not all from 0 to 87"),
     ],
 )
@@ -210,12 +199,19 @@ def test_what_cannot_be_probed_is_an_error_that_says_why(change, message):
 @pytest.fixture(scope="module")
 def trained():
     runs = [
-        PackRun("both", principle="Cosine", objective="SEP", lam=0.5, gamma="fixed:1", seed=1),
-        PackRun("no decoder", principle="Cosine", objective="SEP", lam=0.0),
-        PackRun("reconstruction", lam=1.0),
+        PackRun(
+            key="both",
+            principle="Cosine",
+            objective="SEP",
+            lam=0.5,
+            loss=LossSpec(gamma="fixed:1"),
+            seed=1,
+        ),
+        PackRun(key="no decoder", principle="Cosine", objective="SEP", lam=0.0),
+        PackRun(key="reconstruction", lam=1.0),
     ]
     training = TrainingSpec(epochs=3, batch_pairs=4, lr=1e-2)
-    results = train_pack(runs, make_clips(40, 1), make_clips(24, 2), ModelSpec(), training)
+    results = PackTrainer(runs, make_clips(40, 1), make_clips(24, 2), MODEL, training).train()
     return results, {run.key: run.seed for run in runs}
 
 
@@ -244,14 +240,14 @@ def test_a_pack_is_probed_seed_by_seed_and_diverged_runs_are_left_out(trained):
     results, seeds = trained
     latents = make_clips(80, 3).latents
     tasks, split = tasks_of(80), split_of(80)
-    scores = probe_pack(results, seeds, latents, tasks, split, ModelSpec(), SPEC)
+    scores = probe_pack(results, seeds, latents, tasks, split, MODEL, SPEC)
     assert set(scores) == set(seeds)
-    features, _ = features_of(results[0], latents, ModelSpec())
+    features, _ = features_of(results[0], latents, MODEL)
     (alone,) = train_probes([features], tasks, split, SPEC, seed=1)
     assert {name: scores["both"][name] for name in alone} == alone
     assert scores["no decoder"]["mse"] is None
     results = [dataclasses.replace(results[0], state="diverged"), *results[1:]]
-    left = probe_pack(results, seeds, latents, tasks, split, ModelSpec(), SPEC)
+    left = probe_pack(results, seeds, latents, tasks, split, MODEL, SPEC)
     assert set(left) == {"no decoder", "reconstruction"}
     assert left["no decoder"] == scores["no decoder"]
 
@@ -259,7 +255,7 @@ def test_a_pack_is_probed_seed_by_seed_and_diverged_runs_are_left_out(trained):
 def test_the_raw_encoder_is_probed_on_its_own_latents():
     clips = make_clips(80, 3)
     tasks, split = tasks_of(80), split_of(80)
-    scores = probe_encoder(clips.latents, tasks, split, ModelSpec(), SPEC, seed=2)
+    scores = probe_encoder(clips.latents, tasks, split, MODEL, SPEC, seed=2)
     (wanted,) = train_probes([clips.latents.flatten(1)[None]], tasks, split, SPEC, seed=2)
     assert scores == {"mse": None, **wanted}
     assert set(wanted) == {

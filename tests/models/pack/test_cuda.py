@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.multiview import ModelSpec
 from models.pack.memory import bytes_per_run
-from models.pack.runs import LOSSES, PackRun, TrainingSpec
-from models.pack.trainer import PackTrainer, train_pack
-from models.probes import ProbeSpec, ProbeTask, Split, train_probes
+from models.pack.runs import LOSSES, PackRun
+from models.pack.trainer import PackTrainer
+from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from tests.models.conftest import make_clips
 from tests.models.pack.test_trainer import stop_after, unbounded
 
@@ -21,13 +21,14 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
 ]
 
-SPEC = ModelSpec(hidden=24)
+SPEC = ModelSpec(hidden=24, pool="flatten")
 # 44 clips in batches of 4: 11 steps an epoch, all of one graph; the first epoch warms up
 TRAINING = TrainingSpec(epochs=10, batch_pairs=4, lr=1e-3)
 
 
-def trained(runs, train, valid, device="cuda", training=TRAINING, **options):
-    results = train_pack(runs, train, valid, SPEC, training, device=device, **options)
+def trained(runs, train, valid, device="cuda", training=TRAINING, on_epoch=None, **options):
+    trainer = PackTrainer(runs, train, valid, SPEC, training, device=device, **options)
+    results = trainer.train(on_epoch)
     return {result.key: result for result in results}
 
 
@@ -63,7 +64,7 @@ def test_whole_trainings_equal_the_cpus_in_double_precision(grid, train, valid):
 
 
 def test_contrastive_baselines_equal_the_cpus(train, valid):
-    runs = [PackRun(kind, kind=kind) for kind in ("cl-pitch", "cl-instrument")]
+    runs = [PackRun(key=kind, kind=kind) for kind in ("cl-pitch", "cl-instrument")]
     ours = trained(runs, train, valid, dtype=torch.float64)
     theirs = trained(runs, train, valid, "cpu", dtype=torch.float64)
     for key, result in ours.items():
@@ -84,7 +85,7 @@ def test_replayed_steps_equal_steps_launched_one_by_one(grid, train, valid):
 
 
 def test_a_diverging_run_leaves_its_neighbours_untouched_on_a_gpu(grid, train, valid):
-    tame = dataclasses.replace(unbounded(), options=grid()[0].options)
+    tame = dataclasses.replace(unbounded(), loss=LossSpec())
     fast = dataclasses.replace(TRAINING, lr=1e-2)
     calm = trained([*grid(), tame], train, valid, training=fast)
     wild = trained([*grid(), unbounded()], train, valid, training=fast)
@@ -120,7 +121,7 @@ def test_an_epoch_waits_for_the_device_once(grid, train, valid):
     trainer = PackTrainer(grid(), train, valid, SPEC, TRAINING, device="cuda")
     for _ in range(2):  # warmed up, then captured
         trainer.train_epoch()
-    trainer._step.begin(trainer._streams.epoch(2))
+    trainer._step.begin(trainer._schedule.epoch(2))
     torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.no_grad():
@@ -131,8 +132,9 @@ def test_an_epoch_waits_for_the_device_once(grid, train, valid):
 
 
 def test_a_pack_takes_no_more_memory_than_is_foretold():
-    clips, spec = make_clips(64, 0, tokens=8, features=256), ModelSpec()
-    cell = PackRun("0", principle="VICReg", objective="SIM+SEP", lam=0.5, gamma="fixed:1")
+    clips, spec = make_clips(64, 0, tokens=8, features=256), ModelSpec(pool="flatten")
+    loss = LossSpec(gamma="fixed:1")
+    cell = PackRun(key="0", principle="VICReg", objective="SIM+SEP", lam=0.5, loss=loss)
     cells = [dataclasses.replace(cell, key=str(number)) for number in range(40)]
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -156,7 +158,7 @@ def test_probes_score_as_on_the_cpu():
     centres = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
     x = centres[labels] + 0.7 * torch.from_numpy(generator.normal(size=(2, 400, 12))).float()
     tasks = {"pitch": ProbeTask(labels, 4)}
-    split = Split(np.arange(250), np.arange(250, 320), np.arange(320, 400))
+    split = ProbeSplit(np.arange(250), np.arange(250, 320), np.arange(320, 400))
     ours, theirs = (
         train_probes([x.to(device)], tasks, split, ProbeSpec(epochs=10), seed=0)[0]
         for device in ("cuda", "cpu")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from models.multiview import Layout, ModelSpec, Shape
+from models.multiview import Layout, ModelShape
 from models.pack.memory import bytes_per_run, largest_pack
-from models.pack.runs import PackRun, TrainingSpec
+from models.pack.runs import PackRun
 from models.pack.trainer import PackTrainer
+from models.spec import ModelSpec, TrainingSpec
 from tests.models.conftest import make_clips
 
-PAPER = Shape(subspaces=2, features=768, hidden=768, latent=384)
+PAPER = ModelShape(subspaces=2, features=768, hidden=768, latent=384)
 
 
 def test_the_papers_model_takes_its_known_bytes():
@@ -29,14 +30,15 @@ def test_as_many_runs_as_fit_and_never_none():
 def test_the_buffers_of_a_pack_take_no_more_than_is_foretold():
     clips = make_clips(16, 0, tokens=4, features=64)
     few, many = (bytes_of(trainer(clips, runs)) for runs in (2, 12))
-    foretold = bytes_per_run(Shape(2, 64, 64, 32), rows=4 * 8)
+    foretold = bytes_per_run(ModelShape(2, 64, 64, 32), rows=4 * 8)
     assert 0.7 * foretold < (many - few) / 10 <= foretold
 
 
 def trainer(clips, runs):
     """On the device without numbers, where there are no chunks, as on a GPU."""
-    cells = [PackRun(str(number), lam=1.0) for number in range(runs)]
-    return PackTrainer(cells, clips, clips, ModelSpec(), TrainingSpec(batch_pairs=4), device="meta")
+    cells = [PackRun(key=str(number), lam=1.0) for number in range(runs)]
+    model, training = ModelSpec(pool="flatten"), TrainingSpec(batch_pairs=4)
+    return PackTrainer(cells, clips, clips, model, training, device="meta")
 
 
 def bytes_of(root) -> int:

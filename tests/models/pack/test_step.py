@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.multiview import ModelSpec
-from models.pack.graph import LONGEST, StepGraph, graph_length
-from models.pack.runs import TrainingSpec
+from models.pack.step import LONGEST, StepGraph, graph_length
 from models.pack.trainer import PackTrainer
+from models.spec import LossSpec, ModelSpec, TrainingSpec
 
-SPEC = ModelSpec(hidden=6)
+SPEC = ModelSpec(hidden=6, pool="flatten")
 TRAINING = TrainingSpec(epochs=2, batch_pairs=4)
 
 # What waits for the device, depends on its numbers, or brings some from the host. Not
@@ -55,7 +54,7 @@ def test_the_watch_sees_what_a_graph_cannot_hold():
 
 
 @pytest.mark.parametrize(
-    "spec", [SPEC, ModelSpec(latent_activation="relu"), ModelSpec(pool="mean")]
+    "spec", [SPEC, ModelSpec(latent_activation="relu", pool="flatten"), ModelSpec(pool="mean")]
 )
 def test_a_step_asks_the_host_nothing_and_brings_nothing_from_it(spec, grid, train, valid):
     trainer = PackTrainer(grid(0) + grid(1), train, valid, spec, TRAINING)
@@ -86,7 +85,7 @@ def test_a_steps_buffers_stay_where_they_are(grid, train, valid):
 
 def test_an_epoch_of_steps_takes_its_batches_in_order(grid, train, valid):
     trainer = PackTrainer(grid(), train, valid, SPEC, TRAINING)
-    clips = trainer._streams.epoch(0)
+    clips = trainer._schedule.epoch(0)
     with torch.no_grad():
         trainer._step.begin(clips)
         for step in range(3):
@@ -186,10 +185,10 @@ def test_on_cuda_steps_run_once_to_warm_up_then_are_captured_once_and_replayed(m
 
 
 def test_away_from_the_cpu_a_step_and_a_validation_mix_no_devices(grid, train, valid):
-    runs = [dataclasses.replace(run, gamma="fixed:1") for run in grid(0) + grid(1)]
+    runs = [dataclasses.replace(run, loss=LossSpec(gamma="fixed:1")) for run in grid(0) + grid(1)]
     trainer = PackTrainer(runs, train, valid, SPEC, TRAINING, device="meta")
     with torch.no_grad():
-        trainer._step.begin(trainer._streams.epoch(0))
+        trainer._step.begin(trainer._schedule.epoch(0))
         trainer._step()
         losses = torch.cat((trainer._step.losses, trainer._validate()[None]))
     trainer._keep_best([0, 3])

@@ -56,7 +56,11 @@ def test_vmap_equals_the_pack_after_50_steps(problem, trained):
     stacked.train(STEPS)
     for place, run in enumerate(problem.runs):
         own = weights_of(trained.state(run.key).vector, problem.shape, decoder=True)
-        for name, layer, part in (("private", 0, 0), ("shared", 0, 1), ("decoder", 1, 0)):
+        for name, layer, part in (
+            ("encoders.private", 0, 0),
+            ("encoders.shared", 0, 1),
+            ("decoder", 1, 0),
+        ):
             theirs = stacked.parameters[f"{name}.2.weight"][place]
             assert_same(own["decoder2.weight"] if layer else own["encoder2.weight"][part], theirs)
 
@@ -81,7 +85,7 @@ def test_the_grid_has_36_runs_a_seed_with_both_losses_dealt_evenly():
     packs = auto_packs(36, 2)
     assert [len(pack) for pack in packs] == [18, 18]
     assert len({run.key for pack in packs for run in pack}) == 36
-    assert all(run.decoded and run.dis_weight > 0 for pack in packs for run in pack)
+    assert all(run.has_decoder and run.lam < 1 for pack in packs for run in pack)
     assert {run.seed for run in grid_runs(72)} == {0, 1}
 
 

@@ -16,6 +16,7 @@ import pytest
 from models.encoders import ENCODERS
 from models.encoders.logmel import LogMel
 from models.maps import PCA
+from models.spec import ProbeSpec
 from sweeper.commands import compare
 from sweeper.commands.compare import Candidate
 from sweeper.data.cache import Latents
@@ -25,7 +26,7 @@ from sweeper.driver.inline import Inline
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger
-from sweeper.study.config import DataConfig, ProbeConfig
+from sweeper.study.config import DataConfig
 from sweeper.study.grid import Cell
 from sweeper.study.presets import PRESETS, Preset
 from tests.sweeper.cli.test_cli import Sweeper, sweeper
@@ -34,7 +35,7 @@ __all__ = ["sweeper"]
 
 TINY = Preset(
     data=DataConfig(train_clips=20, valid_clips=10, downstream_clips=60),
-    probe=ProbeConfig(epochs=2),
+    probe=ProbeSpec(epochs=2),
 )
 
 

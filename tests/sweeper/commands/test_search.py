@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.spec import OBJECTIVES
 from sweeper.commands.search import GOALS, finished, propose
-from sweeper.study.grid import OBJECTIVES, Cell, load_grid
+from sweeper.study.grid import Cell, load_grid
 from sweeper.study.request import Request
 from tests.faults import toy
 from tests.sweeper.cli.test_cli import Sweeper, sweeper

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.multiview import Shape
+from models.multiview import ModelShape
 from models.pack.memory import bytes_per_run
 from sweeper.driver.ray_cluster import largest_pack
 from sweeper.study.config import RunConfig
@@ -52,7 +52,7 @@ def test_a_gpu_bears_what_its_memory_holds_beside_the_data() -> None:
     # The largest models are the contrastive ones: one encoder of full width.
     one = max(
         bytes_per_run(shape, rows=8 * 32)
-        for shape in (Shape(2, 768, 768, 384), Shape(1, 768, 768, 768))
+        for shape in (ModelShape(2, 768, 768, 384), ModelShape(1, 768, 768, 768))
     )
     room = 8 * GIBIBYTE - 15_000_000
     assert largest_pack("cuda", runs()) == int(0.8 * room / one)

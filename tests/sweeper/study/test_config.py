@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.study.config import DataConfig, LossConfig, RunConfig
-from sweeper.study.grid import OBJECTIVES, Cell, run_config
+from models.spec import OBJECTIVES, LossSpec
+from sweeper.study.config import DataConfig, RunConfig
+from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import PRESETS
 
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
@@ -19,7 +20,7 @@ cells = st.builds(
     kind=st.just("multiview"),
     seed=st.integers(0, 9),
     principle=st.sampled_from(PRINCIPLES),
-    objective=st.sampled_from(OBJECTIVES),
+    objective=st.sampled_from(tuple(OBJECTIVES)),
     lam=st.sampled_from((0.0, 0.2, 0.6, 1.0)),
 )
 
@@ -76,7 +77,7 @@ def test_only_options_that_play_a_part_change_the_key(
     cell: Cell, change: dict[str, object], matters: bool
 ) -> None:
     study = PRESETS["quick"]
-    loss = dataclasses.replace(LossConfig(), **change)  # type: ignore[arg-type]
+    loss = dataclasses.replace(LossSpec(), **change)  # type: ignore[arg-type]
     changed = run_config(cell, dataclasses.replace(study, loss=loss))
     assert (changed.key != run_config(cell, study).key) is matters
 

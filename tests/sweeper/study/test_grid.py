@@ -83,6 +83,14 @@ def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: 
         ({"data": {"fingerprint": "x"}}, "unknown field 'fingerprint'"),
         ({"loss": {"gamma": "guess"}}, "unknown γ rule 'guess'"),
         ({"loss": {"gamma": "fixed:much"}}, "unknown γ rule 'fixed:much'"),
+        (
+            {"loss": {"gamma": "x"}},
+            "unknown γ rule 'x' in [loss]; "
+            "known: init-ratio, geometric-ratio, converged-ratio, fixed:NUMBER",
+        ),
+        ({"model": {"latent_activation": "gelu"}}, "unknown latent activation 'gelu'"),
+        ({"model": {"pool": "max"}}, "unknown pooling 'max'"),
+        ({"training": {"precision": "fp8"}}, "unknown precision 'fp8'"),
     ],
 )
 def test_a_bad_override_is_told_what_is_wrong(

@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.spec import ModelSpec, ProbeSpec, TrainingSpec
 from sweeper.data.cache import Latents
 from sweeper.data.clips import Clips
 from sweeper.events import RunResult
 from sweeper.ledger.schema import ACCURACIES, Epoch, Score
-from sweeper.study.config import DataConfig, ModelConfig, ProbeConfig, RunConfig, TrainingConfig
+from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import Preset
 from sweeper.worker.train import train
 
 STUDY = Preset(
     data=DataConfig(train_clips=96, valid_clips=64, downstream_clips=120),
-    training=TrainingConfig(epochs=2, lr=1e-3),
-    probe=ProbeConfig(epochs=2),
+    training=TrainingSpec(epochs=2, lr=1e-3),
+    probe=ProbeSpec(epochs=2),
 )
 
 
@@ -98,7 +99,7 @@ def test_a_diverged_run_says_where_and_leaves_its_neighbour_alone(latents: Laten
 
 
 def test_pooling_by_the_mean_is_another_result(latents: Latents) -> None:
-    mean = dataclasses.replace(STUDY, model=ModelConfig(pool="mean"))
+    mean = dataclasses.replace(STUDY, model=ModelSpec(pool="mean"))
     flat, pooled = (
         train([multiview("Cosine", "SEP", 0.6, study)], [0.1], latents, "cpu")[0].scores
         for study in (STUDY, mean)

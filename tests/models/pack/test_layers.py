@@ -1,4 +1,4 @@
-"""Products of other precisions than single."""
+"""Matrix products of other precisions than single."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import dataclasses
 import pytest
 import torch
 
-from models.multiview import ModelSpec
-from models.pack.products import Products
-from models.pack.runs import LOSSES, TrainingSpec
-from models.pack.trainer import train_pack
+from models.pack.layers import Matmul
+from models.pack.runs import LOSSES
+from models.pack.trainer import PackTrainer
+from models.spec import ModelSpec, TrainingSpec
 
+MODEL = ModelSpec(pool="flatten")
 TRAINING = TrainingSpec(epochs=3, batch_pairs=4, lr=1e-2)
 
 
@@ -24,20 +25,20 @@ def operands(seed=0):
 @pytest.mark.parametrize(("precision", "error"), [("ieee", 1e-6), ("tf32", 1e-6), ("bf16", 1e-2)])
 def test_products_on_the_cpu_are_as_exact_as_their_name_says(precision, error):
     left, right, out = operands()
-    wanted, products = left.double() @ right.double(), Products(precision)
+    wanted, matmul = left.double() @ right.double(), Matmul(precision)
     before = out.clone()
-    products.add(left, right, out)
+    matmul.add(left, right, out)
     assert (out - before - wanted).norm() < error * wanted.norm()
-    products.write(left, right, out)
+    matmul.write(left, right, out)
     assert (out - wanted).norm() < error * wanted.norm()
-    products.write(left[0], right[0], out[0])
+    matmul.write(left[0], right[0], out[0])
     assert (out - wanted).norm() < error * wanted.norm()
     assert precision != "bf16" or (out - wanted).norm() > 1e-4 * wanted.norm()
 
 
 def test_tf32_is_on_within_the_layers_products_alone():
     torch.set_float32_matmul_precision("highest")
-    with pytest.raises(KeyboardInterrupt), Products("tf32").chosen():
+    with pytest.raises(KeyboardInterrupt), Matmul("tf32").chosen():
         assert torch.get_float32_matmul_precision() == "high"
         raise KeyboardInterrupt
     assert torch.get_float32_matmul_precision() == "highest"
@@ -45,7 +46,9 @@ def test_tf32_is_on_within_the_layers_products_alone():
 
 def test_runs_in_bf16_end_near_those_in_single_precision(grid, train, valid):
     exact, rounded = (
-        train_pack(grid(), train, valid, ModelSpec(), dataclasses.replace(TRAINING, precision=name))
+        PackTrainer(
+            grid(), train, valid, MODEL, dataclasses.replace(TRAINING, precision=name)
+        ).train()
         for name in ("ieee", "bf16")
     )
     for one, other in zip(exact, rounded, strict=True):
@@ -56,6 +59,7 @@ def test_runs_in_bf16_end_near_those_in_single_precision(grid, train, valid):
             assert ours == pytest.approx(theirs, rel=0.1, abs=0.05, nan_ok=True)
 
 
-def test_an_unknown_precision_is_an_error_that_lists_the_known():
+def test_an_unknown_precision_is_an_error_before_training(grid, train, valid):
+    training = dataclasses.replace(TRAINING, precision="fp8")
     with pytest.raises(ValueError, match="unknown precision 'fp8'; choose one of ieee, tf32, bf16"):
-        Products("fp8")
+        PackTrainer(grid(), train, valid, MODEL, training)

@@ -1,0 +1,152 @@
+"""Every option once: what a run is, and how runs are trained and probed. Needs no torch.
+
+The names and defaults of the specs' fields are part of every run's key (sweeper.study.config).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+
+BASELINES = ("encoder", "cl-pitch", "cl-instrument")
+
+# Kinds of run that are trained: (label that the views of a pair share, label in which they differ).
+PAIRINGS = {
+    "multiview": ("family", "pitch"),
+    "cl-instrument": ("family", "pitch"),
+    "cl-pitch": ("pitch", "family"),
+}
+
+# Similarity acts on shared latents, separation on private ones. The principles, which are
+# functions of tensors, are registered in models.objectives.
+OBJECTIVES: dict[str, tuple[str, ...]] = {
+    "SIM": ("sim",),
+    "SEP": ("sep",),
+    "SIM+SEP": ("sim", "sep"),
+}
+
+# What |L_dis| at initialisation is divided by: L_rec at initialisation, L_rec of the
+# reconstruction-only run of the seed once that has converged, or the geometric mean of the two.
+GAMMA_RULES = ("init-ratio", "geometric-ratio", "converged-ratio")
+REFERRING = GAMMA_RULES[1:]  # rules that need the reconstruction-only run
+
+LATENT_ACTIVATIONS = ("none", "relu")
+POOLINGS = ("flatten", "mean")  # of a clip's tokens
+
+# Of the layers' products. ieee: as the operands are. tf32: operands rounded to 10 bits, on CUDA
+# alone. bf16: operands and product rounded to 7 bits, sums in single precision, as under autocast.
+PRECISIONS = ("ieee", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Two-layer encoders and decoder (paper, section 2.1)."""
+
+    hidden: int | None = None  # None: as wide as the latents (H = D)
+    latent_activation: str = "none"  # of LATENT_ACTIVATIONS, on the encoders' output
+    pool: str = "encoder"  # of POOLINGS, or "encoder": as the frozen encoder advises
+
+    def check(self) -> None:
+        """ValueError for an option that is unknown."""
+        if self.latent_activation not in LATENT_ACTIVATIONS:
+            raise ValueError(
+                f"unknown latent activation '{self.latent_activation}'; choose none or relu"
+            )
+        if self.pool not in (*POOLINGS, "encoder"):
+            raise ValueError(f"unknown pooling '{self.pool}'; choose flatten, mean or encoder")
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Objectives (paper, section 2.2) and the weight of the reconstruction (equation 5).
+
+    None where an option plays no part in a run.
+    """
+
+    temperature: float | None = 1.0  # InfoNCE-SIM
+    epsilon: float | None = 1e-6  # smallest argument of a logarithm
+    vicreg: tuple[float, float, float] | None = (
+        25.0,
+        25.0,
+        1.0,
+    )  # invariance, variance, covariance
+    gamma: str | None = "geometric-ratio"  # of GAMMA_RULES, or "fixed:x"
+
+    @property
+    def fixed_gamma(self) -> float | None:
+        """x of the rule "fixed:x"; None for other rules, and where x is no number."""
+        name, _, number = (self.gamma or "").partition(":")
+        with contextlib.suppress(ValueError):
+            return float(number) if name == "fixed" else None
+        return None
+
+    def check(self) -> None:
+        """ValueError for a γ rule that is unknown."""
+        if self.gamma not in GAMMA_RULES and self.fixed_gamma is None:
+            raise ValueError(
+                f"unknown γ rule '{self.gamma or ''}' in [loss]; "
+                f"known: {', '.join(GAMMA_RULES)}, fixed:NUMBER"
+            )
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How long and how fast (paper, section 3.3); the same for all runs of a pack."""
+
+    epochs: int = 100
+    batch_pairs: int = 16
+    lr: float = 1e-4
+    weight_decay: float = 1e-3
+    precision: str = "ieee"  # of PRECISIONS
+
+    def check(self) -> None:
+        """ValueError for a precision that is unknown."""
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class ProbeSpec:
+    """Linear heads on frozen features (paper, section 3.4)."""
+
+    epochs: int = 100
+    batch: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run's kind, its seed and its cell of the grid. ValueError for what cannot be trained.
+
+    A multi-view run has λ and, below λ = 1, a principle and an objective; contrastive baselines
+    have neither (they train InfoNCE-SIM).
+    """
+
+    kind: str = "multiview"  # of PAIRINGS
+    seed: int = 0
+    principle: str | None = None  # InfoNCE, Cosine, VICReg
+    objective: str | None = None  # of OBJECTIVES
+    lam: float | None = None  # weight of the reconstruction, 0 to 1
+    loss: LossSpec = field(default_factory=LossSpec)
+
+    def __post_init__(self) -> None:
+        if self.kind not in PAIRINGS:
+            raise ValueError(f"unknown kind '{self.kind}'; choose one of {', '.join(PAIRINGS)}")
+        if self.kind == "multiview" and (self.lam is None or not 0 <= self.lam <= 1):
+            raise ValueError(f"λ is {self.lam}; a multi-view run needs one from 0 to 1")
+        if self.needs_gamma:
+            self.loss.check()
+
+    @property
+    def has_decoder(self) -> bool:
+        """None is trained at λ = 0 and in the baselines."""
+        return bool(self.lam)
+
+    @property
+    def needs_gamma(self) -> bool:
+        """Whether two losses are weighed against each other."""
+        return self.lam is not None and 0 < self.lam < 1

@@ -10,16 +10,16 @@ from __future__ import annotations
 import itertools
 import json
 import time
-import wave
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
+from scipy.io import wavfile
 
 from models.encoders.audiomae import AudioMAE, ViT
+from sweeper.bench.workers import seconds_of
 from sweeper.data.build import CHUNK, build
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, SPLITS
 from sweeper.data.nsynth.dataset import NSynth
@@ -55,9 +55,7 @@ def network_seconds(encoder: AudioMAE) -> float:
     rng = np.random.default_rng(SEED)
     inputs = encoder.front(rng.normal(0, 0.1, (CHUNK, SAMPLES)).astype(np.float32))
     encoder.network(inputs[:1])  # loads it
-    started = time.monotonic()
-    encoder.network(inputs)
-    return time.monotonic() - started
+    return seconds_of(lambda: encoder.network(inputs))
 
 
 def pipeline_rate(root: Path, encoder: AudioMAE, sizes: Mapping[str, int], workers: int) -> float:
@@ -75,34 +73,29 @@ def pipeline_rate(root: Path, encoder: AudioMAE, sizes: Mapping[str, int], worke
     return (last - first) / (time.monotonic() - started)
 
 
-def write_notes(part: Path, count: int) -> None:
-    """So many notes of one instrument of each family: `part`/examples.json and audio/NOTE.wav."""
-    (part / "audio").mkdir(parents=True)
+def write_notes(archive: Path, count: int) -> None:
+    """So many notes of one instrument of each family, with the fields of NSynth that are read."""
+    (archive / "audio").mkdir(parents=True)
     rng = np.random.default_rng(SEED)
     examples = {}
     for pitch, family in itertools.islice(itertools.product(range(PITCHES), FAMILIES), count):
-        example = label(family, LOWEST_PITCH + pitch)
-        examples[example["note_str"]] = example
-        with wave.open(str(part / "audio" / f"{example['note_str']}.wav"), "wb") as file:
-            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            file.writeframes(rng.integers(-9_000, 9_000, SAMPLES, "<i2").tobytes())
-    (part / "examples.json").write_text(json.dumps(examples))
-
-
-def label(family: str, pitch: int) -> dict[str, Any]:
-    """The fields of NSynth's examples.json that are read."""
-    return {
-        "note_str": f"{family}_acoustic_000-{pitch:03}-100",
-        "instrument_family_str": family,
-        "instrument": FAMILIES.index(family),
-        "pitch": pitch,
-        "velocity": 100,
-    }
+        note = f"{family}_acoustic_000-{LOWEST_PITCH + pitch:03}-100"
+        examples[note] = {
+            "note_str": note,
+            "instrument_family_str": family,
+            "instrument": FAMILIES.index(family),
+            "pitch": LOWEST_PITCH + pitch,
+            "velocity": 100,
+        }
+        noise = rng.integers(-9_000, 9_000, SAMPLES, "<i2")
+        wavfile.write(archive / "audio" / f"{note}.wav", SAMPLE_RATE, noise)
+    (archive / "examples.json").write_text(json.dumps(examples))
 
 
 def write_checkpoint(path: Path, blocks: int) -> Path:
     """AudioMAE's layout, random weights."""
     torch.manual_seed(SEED)
-    state = ViT(WIDTH, 4 * WIDTH, blocks).state_dict()
-    torch.save({"model": {name: 0.02 * torch.randn_like(own) for name, own in state.items()}}, path)
+    weights = ViT(WIDTH, 4 * WIDTH, blocks).state_dict()
+    model = {name: 0.02 * torch.randn_like(layer) for name, layer in weights.items()}
+    torch.save({"model": model}, path)
     return path

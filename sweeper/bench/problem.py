@@ -1,4 +1,4 @@
-"""What every arm trains: the same runs, clips, first weights and batches.
+"""What every method trains: the same runs, clips, first weights and batches.
 
 Letters: N clips, T tokens, D features of a token, B pairs of a batch.
 """
@@ -56,7 +56,7 @@ class Problem:
         return synthetic_clips(self.steps * self.batch_pairs, self.tokens, self.features, _TRAIN)
 
     def trainer(self) -> PackTrainer:
-        """Ours, from the first weights. It validates on one batch an epoch: opponents do not."""
+        """Ours, from the first weights. It validates on one batch an epoch: baselines do not."""
         valid = synthetic_clips(self.batch_pairs, self.tokens, self.features, _VALID)
         training = TrainingSpec(
             batch_pairs=self.batch_pairs, lr=self.lr, weight_decay=self.weight_decay
@@ -72,7 +72,7 @@ class Problem:
         )
 
     def latents(self) -> Tensor:
-        """Latents (N, T, D) of the training clips, as the arms take them."""
+        """Latents (N, T, D) of the training clips, as the baselines take them."""
         return self.clips().latents.to(self.device, self.dtype)
 
     def batches(self, run: PackRun, epoch: int) -> Tensor:

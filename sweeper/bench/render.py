@@ -13,7 +13,7 @@ from sweeper.bench.suite import FULL, QUICK, choose_device, measure
 
 Report = dict[str, Any]
 
-OPPONENTS = {
+BASELINES = {
     "b0": "plain loop, one run at a time",
     "b0_per_core": "plain loop, one process a core",
     "b1": "tuned loop, one run at a time",
@@ -37,7 +37,7 @@ def run(*, quick: bool, as_json: bool, device: str, console: Console) -> None:
 def rendered(report: Report) -> RenderableType:
     return Group(
         *_heading(report),
-        _contest(report),
+        _comparison(report),
         *_ceilings(report),
         *_scaling(report["scaling"]),
         _encoding(report["encoding"]),
@@ -66,7 +66,7 @@ def _heading(report: Report) -> list[Text]:
     ]
 
 
-def _contest(report: Report) -> Table:
+def _comparison(report: Report) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("", no_wrap=True)
     for heading in ("ms a run-step", "GFLOP/s", "we are", "95 %"):
@@ -75,7 +75,7 @@ def _contest(report: Report) -> Table:
     for name, ratio in report["ratios"].items():
         times = f"[bold]{ratio['median']:.2f}×[/bold]"
         span = f"[dim]{ratio['low']:.2f} – {ratio['high']:.2f}[/dim]"
-        table.add_row(*_pace(OPPONENTS[name], report["arms"][name]), times, span)
+        table.add_row(*_pace(BASELINES[name], report["arms"][name]), times, span)
     return table
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sweeper.bench.flops import flops_of
+from sweeper.bench.methods import flops_of
 from sweeper.bench.problem import Problem, auto_packs, equal_runs
-from sweeper.bench.workers import Crew
+from sweeper.bench.workers import Workers, finish, seconds_of
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,26 @@ class Axes:
     epochs: int = 2
 
 
-def scaling(crew: Crew, problem: Problem, axes: Axes) -> dict[str, list[dict[str, Any]]]:
+def scaling(workers: Workers, problem: Problem, axes: Axes) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables; every worker trains packs of its own, all at the same time.
 
     All but the number of runs varies over runs of one objective, so that only the size differs;
     the number of runs varies over the grid, packed as `--pack auto` does. Cost is linear in runs,
     clips and epochs where a run-step costs the same in every row.
     """
-    base = dataclasses.replace(problem, runs=equal_runs(axes.equal_pack), steps=axes.steps)
+    base = replace(problem, runs=equal_runs(axes.equal_pack), steps=axes.steps)
 
     def pace(epochs: int = axes.epochs, **sizes: Any) -> dict[str, float]:
-        return _pace(crew, dataclasses.replace(base, **sizes), epochs)
+        return _pace(workers, [replace(base, **sizes)] * len(workers), epochs)
+
+    def grid_pace(runs: int) -> dict[str, float]:
+        packs = [replace(base, runs=pack) for pack in auto_packs(runs, len(workers))]
+        return _pace(workers, packs, axes.epochs) | {"packs": len(packs)}
 
     return {
         "pack": [{"pack": size, **pace(runs=equal_runs(size))} for size in axes.packs],
         "tokens": [{"tokens": tokens, **pace(tokens=tokens)} for tokens in axes.tokens],
-        "runs": [{"runs": runs, **_grid_pace(crew, base, runs, axes)} for runs in axes.runs],
+        "runs": [{"runs": runs, **grid_pace(runs)} for runs in axes.runs],
         "clips": [
             {"clips": clips, **pace(steps=clips // base.batch_pairs)} for clips in axes.clips
         ],
@@ -49,27 +52,20 @@ def scaling(crew: Crew, problem: Problem, axes: Axes) -> dict[str, list[dict[str
     }
 
 
-def _grid_pace(crew: Crew, base: Problem, runs: int, axes: Axes) -> dict[str, float]:
-    packs = auto_packs(runs, len(crew))
-    problems = [dataclasses.replace(base, runs=pack) for pack in packs]
-    rounds = [problems[i : i + len(crew)] for i in range(0, len(problems), len(crew))]
-    seconds = sum(max(_epochs(crew, own, axes.epochs)) for own in rounds)
-    return _row(seconds, base, runs) | {"packs": len(packs)}
-
-
-def _pace(crew: Crew, problem: Problem, epochs: int) -> dict[str, float]:
-    """Every worker trains the same."""
-    seconds = max(_epochs(crew, [problem] * len(crew), epochs))
-    return _row(seconds, problem, len(problem.runs) * len(crew))
-
-
-def _epochs(crew: Crew, problems: Sequence[Problem], epochs: int) -> list[float]:
-    """Seconds an epoch, of each worker."""
-    return crew.deal("epoch_seconds", [(own, epochs) for own in problems])
-
-
-def _row(seconds: float, problem: Problem, runs: int) -> dict[str, float]:
+def _pace(workers: Workers, packs: Sequence[Problem], epochs: int) -> dict[str, float]:
     """Of the whole machine: milliseconds a run-step and the rate that this is."""
-    per_run_step = seconds / (runs * problem.steps)
-    flops = flops_of(problem.shape, problem.rows)
+    rounds = [packs[i : i + len(workers)] for i in range(0, len(packs), len(workers))]
+    seconds = sum(
+        max(workers.deal(epoch_seconds, [(pack, epochs) for pack in some])) for some in rounds
+    )
+    per_run_step = seconds / sum(len(pack.runs) * pack.steps for pack in packs)
+    flops = flops_of(packs[0].shape, packs[0].rows)
     return {"ms_per_run_step": 1e3 * per_run_step, "gflops": flops / per_run_step / 1e9}
+
+
+def epoch_seconds(problem: Problem, epochs: int) -> float:
+    """An order to a worker: mean of some epochs of a new pack, after one that does not count."""
+    trainer = problem.trainer()
+    trainer.train_epoch()
+    finish()
+    return sum(seconds_of(trainer.train_epoch) for _ in range(epochs)) / epochs

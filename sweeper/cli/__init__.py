@@ -6,7 +6,6 @@ import sys
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import ClickException  # Typer vendors Click and re-exports no base
 
 from sweeper import __version__
 from sweeper.cli import sweep as study
@@ -63,7 +62,7 @@ def main() -> None:
     except SweeperError as error:
         print(f"sweeper: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except ClickException as error:
+    except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # a usage error knows which command it was
         command = context.command_path if context else "sweeper"
         if message := error.format_message().rstrip("."):  # empty when the help was printed

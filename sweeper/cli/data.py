@@ -21,36 +21,27 @@ from sweeper.cli.options import (
 data_app = typer.Typer(help="Render or read the audio and cache its latents.", no_args_is_help=True)
 
 
-@data_app.command("prepare")
-def data_prepare(
-    preset: PresetName = "paper",
-    dataset: Dataset = "notes",
-    encoder: Encoder = None,
-    soundfont: SoundFont = None,
-    data_root: DataRoot = None,
-) -> None:
-    """Make the latents of a preset now, so that a launch finds them ready."""
-    from sweeper.commands.data import prepare_preset
-    from sweeper.data.latents import Source
+def _add_command(name: str, help: str) -> None:
+    """`prepare` and `info` take the same options."""
 
-    source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
-    prepare_preset(preset, dataset, source, console())
+    @data_app.command(name, help=help)
+    def command(
+        preset: PresetName = "paper",
+        dataset: Dataset = "notes",
+        encoder: Encoder = None,
+        soundfont: SoundFont = None,
+        data_root: DataRoot = None,
+    ) -> None:
+        from sweeper.commands.data import describe_preset, prepare_preset
+        from sweeper.data.latents import Source
+
+        source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
+        act = prepare_preset if name == "prepare" else describe_preset
+        act(preset, dataset, source, console())
 
 
-@data_app.command("info")
-def data_info(
-    preset: PresetName = "paper",
-    dataset: Dataset = "notes",
-    encoder: Encoder = None,
-    soundfont: SoundFont = None,
-    data_root: DataRoot = None,
-) -> None:
-    """Show what the cached latents of a preset hold."""
-    from sweeper.commands.data import describe_preset
-    from sweeper.data.latents import Source
-
-    source = Source(encoder_of(encoder, preset), dataset_path(dataset, soundfont, data_root))
-    describe_preset(preset, dataset, source, console())
+_add_command("prepare", "Make the latents of a preset now, so that a launch finds them ready.")
+_add_command("info", "Show what the cached latents of a preset hold.")
 
 
 @data_app.command("fetch")

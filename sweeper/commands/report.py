@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -31,8 +32,11 @@ def write_report(
 
     Of a comparison of encoders, its own figure.
     """
-    _known("figure", figures or (), FIGURES)
-    _known("table", tables or (), TABLES)
+    for what, asked, drawn in (("figure", figures, FIGURES), ("table", tables, TABLES)):
+        for number in asked or ():
+            if number not in drawn:
+                choices = ", ".join(map(str, drawn))
+                raise SweeperError(f"there is no {what} {number}; choose from: {choices}")
     engine = open_reader(db)
     sweep = read.find_sweep(engine, name)
     if sweep.options.get("encoders"):
@@ -48,19 +52,10 @@ def write_report(
     from analysis.report import report
     from analysis.results import load_results
 
-    try:
-        written = report(
-            load_results(engine, sweep.name),
-            figures=tuple(figures or ()),
-            tables=tuple(tables or ()),
-            out=out,
-            formats=tuple(formats),
-            paper=paper,
-        )
-    except (ValueError, OSError) as error:
-        raise SweeperError(str(error)) from None
-    for line in [*written.paths, *written.omitted]:
-        console.print(str(line), markup=False)
+    with _clear_errors():
+        results = load_results(engine, sweep.name)
+        written = report(results, figures or (), tables or (), out, formats, paper)
+    _print_lines([*written.paths, *written.omitted], console)
 
 
 def write_comparison(
@@ -71,22 +66,26 @@ def write_comparison(
     from analysis.figures.encoders import text_table
     from analysis.report import report_comparison
 
-    try:
+    with _clear_errors():
         comparison = load_comparison(engine, name)
-        written = report_comparison(comparison, out, tuple(formats))
-    except (ValueError, OSError) as error:
-        raise SweeperError(str(error)) from None
+        written = report_comparison(comparison, out, formats)
     rows = text_table(comparison.table)
     table = Table(*rows.columns, box=None, header_style="dim")
     for row in rows.to_numpy().tolist():
         table.add_row(*row)
     console.print(table)
-    for path in written:
-        console.print(str(path), markup=False)
+    _print_lines(written, console)
 
 
-def _known(what: str, asked: Sequence[int], known: Sequence[int]) -> None:
-    for number in asked:
-        if number not in known:
-            listed = ", ".join(map(str, known))
-            raise SweeperError(f"there is no {what} {number}; choose from: {listed}")
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """What the analysis cannot draw, a user can mend."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise SweeperError(str(error)) from None
+
+
+def _print_lines(lines: Iterable[Path | str], console: Console) -> None:
+    for line in lines:
+        console.print(str(line), markup=False)

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sweeper.bench import end_to_end
+from sweeper.bench import cold_start, equivalence
 from sweeper.bench import render as show
 from sweeper.bench import suite as bench
 from sweeper.bench.equivalence import Fidelity
@@ -56,7 +56,7 @@ SCHEMA = {
     "encoding": {"share": float, "clips_per_second": float, "encoder_rate": float},
     "end_to_end": {
         "seconds": float,
-        "parts": {part: {"seconds": float, "share": float} for part in end_to_end.PARTS},
+        "parts": {part: {"seconds": float, "share": float} for part in cold_start.PARTS},
     },
     "seconds": float,
 }
@@ -73,9 +73,9 @@ def assert_fits(document, schema, path="report"):
 @pytest.fixture
 def tiny(monkeypatch):
     """The quick bench at tiny sizes, its sweep replaced by a made-up one."""
-    made_up = end_to_end.shares(dict.fromkeys(end_to_end.PARTS, 1.0))
+    made_up = cold_start.shares(dict.fromkeys(cold_start.PARTS, 1.0))
     monkeypatch.setattr(show, "QUICK", TINY)
-    monkeypatch.setattr(end_to_end, "measure", lambda clips: {"runs": 4, **made_up})
+    monkeypatch.setattr(cold_start, "measure", lambda clips: {"runs": 4, **made_up})
 
 
 def console():
@@ -95,7 +95,7 @@ def test_the_quick_bench_prints_one_json_object_of_its_schema_and_a_table_of_it(
     screen.print(show.rendered(report))
     text = screen.file.getvalue()
     for words in (
-        *(show.OPPONENTS[name] for name in report["ratios"]),
+        *(show.BASELINES[name] for name in report["ratios"]),
         "✓ same results",
         "clips/s",
     ):
@@ -103,7 +103,7 @@ def test_the_quick_bench_prints_one_json_object_of_its_schema_and_a_table_of_it(
 
 
 def test_no_timing_is_shown_when_the_engine_is_wrong(tiny, monkeypatch, capsys):
-    class WrongCrew:
+    class WrongWorkers:
         """Workers that find other gradients than the reference's, and time nothing."""
 
         def __init__(self, cores, threads):
@@ -119,10 +119,10 @@ def test_no_timing_is_shown_when_the_engine_is_wrong(tiny, monkeypatch, capsys):
             return self.size
 
         def deal(self, order, arguments):
-            assert order == "examine", "nothing is timed before the gate has opened"
+            assert order is equivalence.examine, "nothing is timed before the gate has opened"
             return [Fidelity(runs=1, gradient=1e-3, losses={10: 0.0, 100: 0.0})] * self.size
 
-    monkeypatch.setattr(bench, "Crew", WrongCrew)
+    monkeypatch.setattr(bench, "Workers", WrongWorkers)
     screen = console()
     with pytest.raises(SweeperError, match="differs from the plain loop"):
         show.run(quick=True, as_json=False, device="cpu", console=screen)

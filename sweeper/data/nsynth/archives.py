@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pyarrow import ArrowException
-
 from sweeper.data.clips import Progress
 from sweeper.data.nsynth import wav
 from sweeper.data.nsynth.folders import (
@@ -25,7 +23,7 @@ from sweeper.data.nsynth.folders import (
 )
 from sweeper.errors import SweeperError
 
-DAMAGE = (EOFError, OSError, ValueError, zlib.error, tarfile.TarError, ArrowException)
+DAMAGE = (EOFError, OSError, ValueError, zlib.error, tarfile.TarError)
 MB = 1_000_000
 MOST_LABELS = 1 << 30  # bytes of an examples.json: six times NSynth's largest
 MIRRORED = ("note_str", "pitch", "instrument_family_str", "instrument", "velocity")
@@ -184,9 +182,11 @@ class ParquetArchive:
 @contextlib.contextmanager
 def _one_line(path: Path) -> Iterator[None]:
     """What a damaged file raises, as one line that names it."""
+    from pyarrow import ArrowException
+
     try:
         yield
-    except DAMAGE as error:
+    except (*DAMAGE, ArrowException) as error:
         reason = (str(error) or "it ends too early").splitlines()[0]
         raise SweeperError(
             f"{path} is cut short or damaged ({reason}); download it again"

@@ -6,6 +6,7 @@ The names and defaults of the specs' fields are part of every run's key (sweeper
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, field
 
 BASELINES = ("encoder", "cl-pitch", "cl-instrument")
@@ -38,6 +39,27 @@ POOLINGS = ("flatten", "mean")  # of a clip's tokens
 PRECISIONS = ("ieee", "tf32", "bf16")
 
 
+def number(
+    name: str,
+    value: object,
+    low: float,
+    high: float = math.inf,
+    *,
+    whole: bool = False,
+    above: bool = False,
+) -> None:
+    """ValueError unless `value` is a finite number from `low`, or `above` it, to `high`."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value):
+        inside = (low < value if above else low <= value) and value <= high
+        if inside:
+            return
+    kind = "a whole number" if whole else "a number"
+    limit = "" if high == math.inf else f" and at most {high:g}"
+    bound = "above" if above else "of at least"
+    raise ValueError(f"{name} = {value!r}: {kind} {bound} {low:g}{limit} is expected")
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Two-layer encoders and decoder (paper, section 2.1)."""
@@ -47,7 +69,9 @@ class ModelSpec:
     pool: str = "encoder"  # of POOLINGS, or "encoder": as the frozen encoder advises
 
     def check(self) -> None:
-        """ValueError for an option that is unknown."""
+        """ValueError for an option that is unknown or out of its range."""
+        if self.hidden is not None:
+            number("model.hidden", self.hidden, 1, whole=True)
         if self.latent_activation not in LATENT_ACTIVATIONS:
             raise ValueError(
                 f"unknown latent activation '{self.latent_activation}'; choose none or relu"
@@ -75,14 +99,28 @@ class LossSpec:
     @property
     def fixed_gamma(self) -> float | None:
         """x of the rule "fixed:x"; None for other rules, and where x is no number."""
-        name, _, number = (self.gamma or "").partition(":")
+        name, _, value = str(self.gamma or "").partition(":")
         with contextlib.suppress(ValueError):
-            return float(number) if name == "fixed" else None
+            return float(value) if name == "fixed" else None
         return None
 
     def check(self) -> None:
-        """ValueError for a γ rule that is unknown."""
-        if self.gamma not in GAMMA_RULES and self.fixed_gamma is None:
+        """ValueError for a γ rule that is unknown, or an option out of its range."""
+        if self.temperature is not None:
+            number("loss.temperature", self.temperature, 0, above=True)
+        if self.epsilon is not None:
+            number("loss.epsilon", self.epsilon, 0, 0.5, above=True)
+        if self.vicreg is not None:
+            if not isinstance(self.vicreg, tuple) or len(self.vicreg) != 3:
+                raise ValueError(
+                    f"loss.vicreg = {self.vicreg!r}: three weights are expected, of invariance, "
+                    "variance and covariance"
+                )
+            for weight in self.vicreg:
+                number("loss.vicreg", weight, 0)
+        if self.fixed_gamma is not None:
+            number("loss.gamma", self.fixed_gamma, 0, above=True)
+        elif self.gamma not in GAMMA_RULES:
             raise ValueError(
                 f"unknown γ rule '{self.gamma or ''}' in [loss]; "
                 f"known: {', '.join(GAMMA_RULES)}, fixed:NUMBER"
@@ -100,7 +138,12 @@ class TrainingSpec:
     precision: str = "ieee"  # of PRECISIONS
 
     def check(self) -> None:
-        """ValueError for a precision that is unknown."""
+        """ValueError for a precision that is unknown, or an option out of its range."""
+        number("training.epochs", self.epochs, 1, whole=True)
+        # VICReg's variance needs two clips, and so does a negative of InfoNCE.
+        number("training.batch_pairs", self.batch_pairs, 2, whole=True)
+        number("training.lr", self.lr, 0, above=True)
+        number("training.weight_decay", self.weight_decay, 0)
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}"
@@ -116,6 +159,14 @@ class ProbeSpec:
     lr: float = 1e-3
     weight_decay: float = 0.0
     dropout: float = 0.5
+
+    def check(self) -> None:
+        """ValueError for an option out of its range."""
+        number("probe.epochs", self.epochs, 1, whole=True)
+        number("probe.batch", self.batch, 1, whole=True)
+        number("probe.lr", self.lr, 0, above=True)
+        number("probe.weight_decay", self.weight_decay, 0)
+        number("probe.dropout", self.dropout, 0, 0.99)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def expand(request: Request) -> Cells:
 
 def study_of(request: Request) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
-    study = override(preset(request.preset), load_grid(request.grid).overrides)
+    study = override(preset(request.preset), load_grid(request.grid))
     data = data_config(study.data, request.dataset, source_of(request))
     return partial(run_config, preset=dataclasses.replace(study, data=data))
 

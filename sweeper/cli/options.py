@@ -43,6 +43,10 @@ PresetName = Annotated[
     str, typer.Option("--preset", help="Size of the study: paper, quick, smoke.")
 ]
 Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes, nsynth.")]
+OptionalDataset = Annotated[
+    str | None,
+    typer.Option(help="Where the clips come from: notes (by default), nsynth."),
+]
 Encoder = Annotated[
     str | None,
     typer.Option(
@@ -80,9 +84,18 @@ def absolute(storage: str | None) -> str | None:
 
 
 def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) -> str | None:
-    """The SoundFont of the notes, or the root of another dataset: a path or a hub's name."""
+    """The SoundFont of the notes, or the root of another dataset: a path or a hub's name.
+
+    Raises SweeperError for the one that the dataset has no use for.
+    """
     if dataset == "notes":
+        if data_root is not None:
+            raise SweeperError(
+                "--data-root: the notes are rendered; did you mean --dataset nsynth?"
+            )
         return None if soundfont is None else str(soundfont.absolute())
+    if soundfont is not None:
+        raise SweeperError(f"--soundfont: --dataset {dataset} renders no notes; leave it out")
     return str(Path(data_root).absolute()) if data_root and Path(data_root).exists() else data_root
 
 
@@ -91,6 +104,26 @@ def encoder_of(encoder: str | None, preset: str) -> str:
     from sweeper.study import presets
 
     return encoder or presets.preset(preset).data.encoder
+
+
+def data_of(grid: str, preset: str, dataset: str | None, encoder: str | None) -> tuple[str, str]:
+    """Dataset and encoder: as the options say, else the grid's [data], else the preset.
+
+    Raises SweeperError when an option and the grid file contradict each other.
+    """
+    from sweeper.study.grid import load_grid
+
+    asked = load_grid(grid).overrides.get("data", {})
+    for name, option in (("dataset", dataset), ("encoder", encoder)):
+        if option is not None and asked.get(name) not in (None, option):
+            raise SweeperError(
+                f'--{name} {option}, but [data] in {grid} says {name} = "{asked[name]}"; '
+                "leave one of them out"
+            )
+    return (
+        dataset or asked.get("dataset", "notes"),
+        encoder or asked.get("encoder") or encoder_of(None, preset),
+    )
 
 
 def pack_size(text: str) -> int | None:

@@ -10,12 +10,12 @@ import typer
 from sweeper.cli.options import (
     Address,
     DataRoot,
-    Dataset,
     Db,
     Device,
     Encoder,
     Executor,
     Name,
+    OptionalDataset,
     Picture,
     PresetName,
     RetryFailed,
@@ -25,8 +25,8 @@ from sweeper.cli.options import (
     Where,
     absolute,
     console,
+    data_of,
     dataset_path,
-    encoder_of,
     pack_size,
 )
 
@@ -37,7 +37,7 @@ def launch(
     ] = "full",
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
-    dataset: Dataset = "notes",
+    dataset: OptionalDataset = None,
     encoder: Encoder = None,
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
@@ -65,12 +65,13 @@ def launch(
     from sweeper.commands import launch as launching
     from sweeper.study.request import Request
 
+    dataset, encoder = data_of(grid, preset, dataset, encoder)
     request = Request(
         grid=grid,
         preset=preset,
         seeds=seeds,
         dataset=dataset,
-        encoder=encoder_of(encoder, preset),
+        encoder=encoder,
         source=dataset_path(dataset, soundfont, data_root),
         device=device.value,
         pack=pack_size(pack),

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
+from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec, number
 
 # Part of every key: raise it when the same config would train to another result.
 RESULT_VERSION = 1
+
+MOST_CLIPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class DataConfig:
     valid_clips: int = 5_000
     downstream_clips: int = 4_096
     fingerprint: str = ""  # digest of everything that made the latents: audio, splits, encoder
+
+    def check(self) -> None:
+        """ValueError for a name that is none, or a number of clips that nobody has."""
+        for name, value in (("data.dataset", self.dataset), ("data.encoder", self.encoder)):
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{name} = {value!r}: a name is expected")
+        for name in ("train_clips", "valid_clips", "downstream_clips"):
+            number(f"data.{name}", getattr(self, name), 1, MOST_CLIPS, whole=True)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,7 @@ def load_grid(name: str) -> Grid:
             f"unknown grid '{name}'; choose one of {', '.join(GRIDS)}, or name a TOML file"
         )
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SweeperError(f"grid file {name} is not TOML: {error}") from None
     return _checked(_from_document(path.stem, document), source=name)
@@ -96,6 +97,9 @@ def _from_document(stem: str, document: dict[str, Any]) -> Grid:
     for axis in _AXES:
         if not isinstance(document.get(axis, []), list):
             raise SweeperError(f"grid '{stem}': {axis} must be a list")
+    for section in _SECTIONS:
+        if not isinstance(document.get(section, {}), dict):
+            raise SweeperError(f"grid '{stem}': [{section}] must be one table of fields")
     axes: dict[str, Any] = {axis: tuple(document[axis]) for axis in _AXES if axis in document}
     return Grid(stem, **axes, overrides={k: document[k] for k in _SECTIONS if k in document})
 
@@ -109,8 +113,11 @@ def _checked(grid: Grid, source: str) -> Grid:
     for lam in grid.lambdas:
         if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
             raise SweeperError(f"grid file {source}: λ = {lam!r} is outside [0, 1]")
-    if not grid.cells(1):
+    labels = [cell.label for cell in grid.cells(1)]
+    if not labels:
         raise SweeperError(f"grid file {source} has no cells; give principles or baselines")
+    if twice := [label for label, count in Counter(labels).items() if count > 1]:
+        raise SweeperError(f"grid file {source} names a point twice: '{twice[0]}'")
     return dataclasses.replace(grid, lambdas=tuple(float(lam) for lam in grid.lambdas))
 
 
@@ -126,15 +133,20 @@ def _listed(names: Any) -> str:
     return ", ".join(f"'{name}'" for name in sorted(map(str, names)))
 
 
-def override(preset: Preset, overrides: dict[str, dict[str, Any]]) -> Preset:
-    """The preset with single fields replaced, as a grid file's sections ask."""
-    sections = {name: _replaced(name, preset, fields) for name, fields in overrides.items()}
-    study = dataclasses.replace(preset, **sections)
+def override(preset: Preset, grid: Grid) -> Preset:
+    """The preset with single fields replaced, as the grid's sections ask.
+
+    Raises SweeperError for a field that is unknown or has no such value.
+    """
     try:
-        for spec in (study.model, study.loss, study.training):
-            spec.check()
+        study = dataclasses.replace(
+            preset,
+            **{name: _replaced(name, preset, fields) for name, fields in grid.overrides.items()},
+        )
+        for section in (study.data, study.model, study.loss, study.training, study.probe):
+            section.check()
     except ValueError as error:
-        raise SweeperError(str(error)) from None
+        raise SweeperError(f"grid '{grid.name}': {error}") from None
     return study
 
 
@@ -143,19 +155,11 @@ def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
     unknown = set(fields) - names
     if unknown:
-        raise SweeperError(
+        raise ValueError(
             f"unknown field {_listed(unknown)} in [{section}]; known: {', '.join(sorted(names))}"
         )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    for name, value in values.items():
-        _same_type(f"{section}.{name}", getattr(current, name), value)
     return dataclasses.replace(current, **values)
-
-
-def _same_type(name: str, default: Any, value: Any) -> None:
-    number = isinstance(default, float) and isinstance(value, int | float)
-    if default is not None and not number and type(default) is not type(value):
-        raise SweeperError(f"{name} = {value!r}: a {type(default).__name__} is expected")
 
 
 def run_config(cell: Cell, preset: Preset) -> RunConfig:

@@ -196,3 +196,37 @@ def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
     for command, options in contract.items():
         _, out, _ = sweeper(command, "--help")
         assert [option for option in options.split() if option not in out] == []
+
+
+DATA = 'baselines = ["encoder"]\n[data]\nencoder = "mae"\n'
+
+
+def test_the_data_of_a_grid_file_are_the_sweeps(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(DATA)
+    launch = ("launch", "--grid", "mine.toml", "--preset", "smoke", "--dry-run")
+    assert "sweep mine-smoke-notes-mae in" in sweeper(*launch)[1]
+    assert sweeper(*launch, "--encoder", "mae")[0] == 0
+    code, _, err = sweeper(*launch, "--encoder", "logmel")
+    assert code == 1
+    assert err == (
+        'sweeper: --encoder logmel, but [data] in mine.toml says encoder = "mae"; '
+        "leave one of them out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--data-root", "x"), "--data-root: the notes are rendered"),
+        (("--dataset", "nsynth", "--soundfont", "x.sf2"), "--soundfont: --dataset nsynth"),
+    ],
+)
+def test_an_option_that_would_be_dropped_is_refused(
+    sweeper: Sweeper, options: tuple[str, ...], says: str
+) -> None:
+    for command in (("launch", "--dry-run"), ("data", "info")):
+        code, _, err = sweeper(*command, "--preset", "smoke", *options)
+        assert code == 1 and says in err

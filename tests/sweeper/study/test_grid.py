@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweeperError
-from sweeper.study.grid import GRIDS, Cell, load_grid, override, run_config
+from sweeper.study.grid import GRIDS, Cell, Grid, load_grid, override, run_config
 from sweeper.study.presets import PRESETS, preset
 
 
@@ -47,7 +47,7 @@ def test_labels_read_like_the_paper() -> None:
 def test_a_grid_file_chooses_axes_and_overrides_fields(tmp_path: Path) -> None:
     text = 'principles = ["Cosine"]\nlambdas = [0.5, 1]\n[loss]\ngamma = "init-ratio"\n'
     grid = load_grid(grid_file(tmp_path, text + "[training]\nepochs = 3\nlr = 1\n"))
-    study = override(preset("quick"), grid.overrides)
+    study = override(preset("quick"), grid)
     assert [cell.lam for cell in grid.cells(1)] == [0.5, 1.0] * 3
     assert study.loss.gamma == "init-ratio"
     assert (study.training.epochs, study.training.lr) == (3, 1)
@@ -79,7 +79,10 @@ def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: 
     ("overrides", "says"),
     [
         ({"training": {"epoch": 3}}, "unknown field 'epoch' in [training]"),
-        ({"training": {"epochs": "3"}}, "training.epochs = '3': a int is expected"),
+        (
+            {"training": {"epochs": "3"}},
+            "training.epochs = '3': a whole number of at least 1 is",
+        ),
         ({"data": {"fingerprint": "x"}}, "unknown field 'fingerprint'"),
         ({"loss": {"gamma": "guess"}}, "unknown γ rule 'guess'"),
         ({"loss": {"gamma": "fixed:much"}}, "unknown γ rule 'fixed:much'"),
@@ -91,14 +94,33 @@ def test_a_bad_grid_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: 
         ({"model": {"latent_activation": "gelu"}}, "unknown latent activation 'gelu'"),
         ({"model": {"pool": "max"}}, "unknown pooling 'max'"),
         ({"training": {"precision": "fp8"}}, "unknown precision 'fp8'"),
+        ({"training": {"lr": float("nan")}}, "training.lr = nan: a number above 0 is expected"),
+        ({"training": {"lr": float("inf")}}, "training.lr = inf"),
+        ({"training": {"lr": -1.0}}, "training.lr = -1.0"),
+        ({"training": {"lr": True}}, "training.lr = True"),
+        ({"training": {"epochs": 0}}, "training.epochs = 0"),
+        ({"training": {"batch_pairs": 1}}, "a whole number of at least 2 is expected"),
+        ({"training": {"weight_decay": -0.1}}, "training.weight_decay = -0.1"),
+        ({"probe": {"dropout": 1.5}}, "probe.dropout = 1.5: a number of at least 0 and at most"),
+        ({"probe": {"batch": 0}}, "probe.batch = 0"),
+        ({"model": {"hidden": "big"}}, "model.hidden = 'big'"),
+        ({"loss": {"vicreg": [1.0]}}, "loss.vicreg = (1.0,): three weights are expected"),
+        ({"loss": {"vicreg": [1.0, 1.0, "x"]}}, "loss.vicreg = 'x'"),
+        ({"loss": {"gamma": "fixed:nan"}}, "loss.gamma = nan"),
+        ({"loss": {"gamma": 3}}, "unknown γ rule '3'"),
+        ({"loss": {"epsilon": 0}}, "loss.epsilon = 0"),
+        ({"data": {"train_clips": 1e11}}, "data.train_clips = 100000000000.0"),
+        ({"data": {"train_clips": 10**11}}, "at most 1e+07 is expected"),
+        ({"data": {"encoder": 3}}, "data.encoder = 3: a name is expected"),
     ],
 )
 def test_a_bad_override_is_told_what_is_wrong(
     overrides: dict[str, dict[str, object]], says: str
 ) -> None:
     with pytest.raises(SweeperError) as told:
-        override(preset("paper"), overrides)
+        override(preset("paper"), Grid("mine", overrides=overrides))
     assert says in str(told.value)
+    assert str(told.value).startswith("grid 'mine': ")
 
 
 def test_an_unknown_grid_or_preset_lists_the_known_ones() -> None:
@@ -110,3 +132,30 @@ def test_an_unknown_grid_or_preset_lists_the_known_ones() -> None:
 
 def test_every_named_grid_has_cells() -> None:
     assert all(grid.cells(1) for grid in GRIDS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('principles = ["Cosine", "Cosine"]', "names a point twice: 'Cosine SIM λ=0 seed 0'"),
+        (
+            'principles = ["Cosine"]\nobjectives = ["SEP"]\nlambdas = [0.1234567, 0.1234568]',
+            "names a point twice: 'Cosine SEP λ=0.123457 seed 0'",
+        ),
+        ('baselines = ["encoder", "encoder"]', "names a point twice: 'encoder seed 0'"),
+        ('baselines = ["encoder"]\nloss = 3', "[loss] must be one table of fields"),
+        ('baselines = ["encoder"]\n[[loss]]\ngamma = "x"', "[loss] must be one table of fields"),
+    ],
+)
+def test_a_grid_that_says_a_thing_twice_or_in_the_wrong_shape_is_refused(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    with pytest.raises(SweeperError) as refused:
+        load_grid(grid_file(tmp_path, text))
+    assert says in str(refused.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_grid(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + b'baselines = ["encoder"]')
+    assert load_grid(str(path)).baselines == ("encoder",)

@@ -19,6 +19,10 @@ from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec, number
 # Part of every key: raise it when the same config would train to another result.
 RESULT_VERSION = 1
 
+# Fields (`field` or `section.field`) that came after the first keys, with their defaults: a default
+# is left out of the key, so that a new field renames no run that was trained without it.
+LATER_FIELDS = {"principle_code": None}
+
 MOST_CLIPS = 10_000_000
 
 
@@ -56,26 +60,29 @@ class RunConfig:
     loss: LossSpec | None
     training: TrainingSpec | None
     probe: ProbeSpec
+    principle_code: str | None = None  # of a principle that is not as shipped: study/code.py
 
     @cached_property
     def key(self) -> str:
         """SHA-256 of the resolved config, 64 hex digits."""
-        document = {"result_version": RESULT_VERSION, **dataclasses.asdict(self.resolved())}
+        document = {"result_version": RESULT_VERSION, **self.resolved()._document()}
         return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
     def resolved(self) -> RunConfig:
         """The same run with every field that cannot change its result set to None."""
         if self.kind == "encoder":
-            return dataclasses.replace(
-                self, principle=None, objective=None, lam=None, model=None, loss=None, training=None
+            untrained = dict.fromkeys(
+                ("principle", "objective", "lam", "model", "loss", "training", "principle_code")
             )
+            return dataclasses.replace(self, **untrained)  # type: ignore[arg-type]
         if self.kind in ("cl-pitch", "cl-instrument"):
             loss = dataclasses.replace(self._loss, vicreg=None, gamma=None, epsilon=None)
             return dataclasses.replace(
                 self, principle="InfoNCE", objective=None, lam=None, loss=loss
             )
         if self.lam == 1:
-            return dataclasses.replace(self, principle=None, objective=None, loss=None, lam=1.0)
+            alone = dict.fromkeys(("principle", "objective", "loss", "principle_code"))
+            return dataclasses.replace(self, lam=1.0, **alone)  # type: ignore[arg-type]
         return dataclasses.replace(self, loss=self._resolved_loss(), lam=float(self.lam or 0))
 
     @property
@@ -93,7 +100,17 @@ class RunConfig:
         )
 
     def to_json(self) -> str:
-        return canonical_json(dataclasses.asdict(self))
+        return canonical_json(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        """All fields, less those of LATER_FIELDS that have their defaults."""
+        document = dataclasses.asdict(self)
+        for name, default in LATER_FIELDS.items():
+            section, _, field = name.rpartition(".")
+            fields = document[section] if section else document
+            if fields is not None and fields[field] == default:
+                del fields[field]
+        return document
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:

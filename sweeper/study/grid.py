@@ -13,6 +13,7 @@ from typing import Any
 
 from models.spec import BASELINES, OBJECTIVES
 from sweeper.errors import SweeperError
+from sweeper.study.code import principle_code
 from sweeper.study.config import RunConfig
 from sweeper.study.presets import Preset
 
@@ -164,6 +165,7 @@ def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
 
 def run_config(cell: Cell, preset: Preset) -> RunConfig:
     """What is trained for a cell, resolved: cells that train the same have equal configs."""
+    principle = "InfoNCE" if cell.kind.startswith("cl-") else cell.principle
     return RunConfig(
         kind=cell.kind,
         seed=cell.seed,
@@ -175,4 +177,5 @@ def run_config(cell: Cell, preset: Preset) -> RunConfig:
         loss=preset.loss,
         training=preset.training,
         probe=preset.probe,
+        principle_code=principle and principle_code(principle),
     ).resolved()

@@ -6,6 +6,7 @@ Nothing is printed here: a `Watcher` is told.
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from sweeper.data.latents import Source, data_config, latents_of
 from sweeper.driver.outbox import drain_spools
 from sweeper.events import Event
 from sweeper.ledger import read
-from sweeper.ledger.connect import ledger_id
+from sweeper.ledger.connect import is_copy_of, ledger_id
 from sweeper.ledger.write import Ledger
 from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
@@ -83,7 +84,7 @@ def register(ledger: Ledger, request: Request, cells: Cells) -> None:
     name = read.sweep_of(ledger.engine, ledger.sweep_id).name
     every_cell = read.cells_of(ledger.engine, ledger.sweep_id)
     references = _references(run for _, run in every_cell)
-    storage = storage_of(ledger, request.storage)
+    storage = claim_storage(ledger, request.storage)
     leave_manifest(storage, Manifest(name, options, every_cell, references))
 
 
@@ -92,9 +93,22 @@ def _references(runs: Iterable[RunConfig]) -> list[RunConfig]:
     return list({run.key: run for run in references if run is not None}.values())
 
 
-def storage_of(ledger: Ledger, storage: str | None) -> Storage:
-    """The storage of a ledger's checkpoints and results."""
-    return Storage(ledger_root(storage, ledger_id(ledger.engine)))
+def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
+    """The storage of this ledger's checkpoints and results, which from now on says so.
+
+    A copy of a database has its original's identity. While the original is still where it was,
+    the copy gets an identity, and so a storage, of its own.
+    """
+    claimed = Storage(ledger_root(storage, ledger_id(ledger.engine)))
+    url = ledger.engine.url.render_as_string(hide_password=True)
+    tag = claimed.read_json("ledger.json") or {}
+    if is_copy_of(ledger.engine, str(tag.get("database"))):
+        ledger.rename(uuid.uuid4().hex)
+        ledger.note("copied", f"from {tag['database']}, which goes on under its old identity")
+        claimed = Storage(ledger_root(storage, ledger_id(ledger.engine)))
+    launched = datetime.now(UTC).isoformat()
+    claimed.write_json("ledger.json", {"database": url, "launched": launched})
+    return claimed
 
 
 def plan_of(ledger: Ledger) -> Plan:
@@ -115,7 +129,7 @@ def train_missing(
     """
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
     request = Request(**sweep.options)
-    storage = storage_of(ledger, request.storage)
+    storage = claim_storage(ledger, request.storage)
     reconcile(ledger, storage)
     plan = plan_of(ledger)
     missing = plan.missing(retry_failed)
@@ -145,9 +159,6 @@ def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher)
 
 def reconcile(ledger: Ledger, storage: Storage) -> None:
     """Stores what earlier drivers of the sweep could not, and closes the attempts they left."""
-    url = ledger.engine.url.render_as_string(hide_password=True)
-    launched = datetime.now(UTC).isoformat()
-    storage.write_json("ledger.json", {"database": url, "launched": launched})
     drain_spools(ledger)
     import_orphans(ledger, storage)
     ledger.close_attempts(State.INTERRUPTED, "its driver is gone")

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeper.errors import SweeperError
-from sweeper.ledger.connect import database_url, writer
+from sweeper.ledger.connect import database_url, redacted, writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import DONE
 from sweeper.storage.files import LEDGERS, Storage, cache_root
@@ -46,5 +46,12 @@ def _newest(db: str, storage: str | None) -> Storage:
     # A database may have been elsewhere before: a storage that the user names is meant.
     candidates = of_database or (tagged if storage else [])
     if not candidates:
-        raise SweeperError(f"nothing in {base} belongs to {db}; name its --storage")
+        raise SweeperError(f"nothing in {base} belongs to {redacted(db)}; name its --storage")
+    if not of_database and len(candidates) > 1:
+        names = ", ".join(sorted(str(tag.get("database")) for tag, _ in tagged))
+        raise SweeperError(
+            f"{base} holds what several databases left ({names}), and none of them is "
+            f"{redacted(db)}; recover under the old name, or copy one of its {LEDGERS}/ folders "
+            "to a --storage of its own"
+        )
     return max(candidates, key=lambda pair: str(pair[0].get("launched")))[1]

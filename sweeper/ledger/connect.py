@@ -118,6 +118,22 @@ def ledger_id(engine: Engine) -> str:
         return session.scalars(select(Meta.ledger)).one()
 
 
+def is_copy_of(engine: Engine, url: str) -> bool:
+    """Whether a SQLite database has the identity of another file, which is at `url`."""
+    if engine.dialect.name != "sqlite" or not url.startswith("sqlite:///"):
+        return False
+    path, other = Path(engine.url.database or ""), Path(make_url(url).database or "")
+    if not other.is_file() or other.samefile(path):
+        return False
+    try:
+        reader = open_reader(str(other))
+    except SweeperError:
+        return False
+    same = ledger_id(reader) == ledger_id(engine)
+    reader.dispose()
+    return same
+
+
 def _is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 

@@ -21,6 +21,7 @@ from sweeper.ledger.schema import (
     HistoryRow,
     Map,
     MapPoint,
+    Meta,
     Run,
     Score,
     Sweep,
@@ -122,6 +123,11 @@ class Ledger:
         end = {"state": state, "cause": cause, "traceback": traceback, "ended": func.now()}
         with self._transaction("close") as session:
             return int(session.execute(running.values(**end)).rowcount)  # type: ignore[attr-defined]
+
+    def rename(self, ledger: str) -> None:
+        """Gives the database another identity."""
+        with self._transaction("rename") as session:
+            session.execute(update(Meta).values(ledger=ledger))
 
     def note(self, kind: str, detail: str) -> None:
         """Adds an event to the sweep's history."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +60,32 @@ def test_a_database_that_nobody_knows_cannot_be_recovered(sweep: Sweep) -> None:
     assert sweep.sweeper("recover", "--db", sweep.db) == 1
     assert "belongs to" in sweep.output and "name its --storage" in sweep.output
     assert not Path(sweep.db).exists()
+
+
+def test_a_copied_database_goes_on_in_a_storage_of_its_own(
+    sweep: Sweep, undisturbed: pd.DataFrame, assert_whole: Whole
+) -> None:
+    assert sweep.launch("kill@record:after-commit#2") == -signal.SIGKILL
+    acknowledged = sweep.finished()
+    copy = sweep.directory / "copy.db"
+    sweep.query("PRAGMA wal_checkpoint(TRUNCATE)")  # the killed driver could not fold it
+    copy.write_bytes(Path(sweep.db).read_bytes())
+    storage = ("--storage", str(sweep.storage))
+    counts["injected"] += 1
+    assert sweep.launch("", "--db", str(copy)) == 0, sweep.output
+    assert sweep.launch() == 0, sweep.output
+    assert_whole(sweep, acknowledged)
+    identities = {
+        ledger
+        for db in (sweep.db, copy)
+        for (ledger,) in sqlite3.connect(db).execute("SELECT ledger FROM meta")
+    }
+    assert len(identities) == 2
+    copy.unlink()
+    lose_the_database(sweep)
+    assert sweep.sweeper("recover", "--db", str(sweep.directory / "new.db"), *storage) == 1
+    assert "holds what several databases left" in sweep.output
+    assert sweep.sweeper("recover", "--db", str(copy), *storage) == 0, sweep.output
 
 
 def test_a_killed_sweep_on_postgresql_resumes_to_the_same_table(

@@ -26,11 +26,11 @@ from sweeper.storage.results import (
 )
 from sweeper.study.request import Request
 from sweeper.sweep import (
+    claim_storage,
     expand,
     import_orphans,
     plan_of,
     register,
-    storage_of,
     train_missing,
 )
 from tests.faults import toy
@@ -80,7 +80,7 @@ def held(db: str, request_: Request) -> Iterator[Ledger]:
 
 
 def manifest_of(ledger: Ledger, request: Request) -> Manifest:
-    (manifest,) = manifests(storage_of(ledger, request.storage))
+    (manifest,) = manifests(claim_storage(ledger, request.storage))
     return manifest
 
 
@@ -121,7 +121,7 @@ def test_results_that_no_driver_stored_are_imported_by_ledger_and_key(
     held: Ledger, request_: Request
 ) -> None:
     """Though not even the start of their attempts was stored: the database's disk was full."""
-    storage = storage_of(held, request_.storage)
+    storage = claim_storage(held, request_.storage)
     first, second = plan_of(held).keys[:2]
     leave_result(storage, "p", scored(first))
     leave_result(storage, "p", RunResult(second, State.DIVERGED, epochs=[], cause="NaN"))
@@ -151,7 +151,7 @@ def test_results_that_no_driver_stored_are_imported_by_ledger_and_key(
 def test_a_damaged_result_is_noted_and_its_run_is_trained(
     held: Ledger, request_: Request, content: str, reason: str
 ) -> None:
-    storage = storage_of(held, request_.storage)
+    storage = claim_storage(held, request_.storage)
     key = plan_of(held).keys[0]
     storage.write(f"results/{key}.json", content.replace("KEY", key).encode())
     assert import_orphans(held, storage) == 0
@@ -164,7 +164,7 @@ def test_a_damaged_result_is_noted_and_its_run_is_trained(
 def test_a_result_of_an_earlier_version_has_no_checksum_and_counts(
     held: Ledger, request_: Request
 ) -> None:
-    storage = storage_of(held, request_.storage)
+    storage = claim_storage(held, request_.storage)
     result = scored(plan_of(held).keys[0])
     document = {"pack": "p", "result": dataclasses.asdict(result)}
     storage.write_json(f"results/{result.key}.json", document)
@@ -172,7 +172,7 @@ def test_a_result_of_an_earlier_version_has_no_checksum_and_counts(
 
 
 def test_one_flipped_bit_of_a_result_is_noticed(held: Ledger, request_: Request) -> None:
-    storage = storage_of(held, request_.storage)
+    storage = claim_storage(held, request_.storage)
     key = plan_of(held).keys[0]
     leave_result(storage, "p", scored(key))
     data = storage.read(f"results/{key}.json") or b""

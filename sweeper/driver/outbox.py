@@ -1,12 +1,14 @@
 """From events to transactions, now or later: a database that cannot be written stops nobody.
 
-What the database refuses for now waits in an fsynced file of JSON lines. Every line carries a
-checksum, so that a line torn by a crash is left out and no other is.
+What the database refuses for now waits in an fsynced file of JSON lines: beside the database, or
+in the cache when that disk is full. Every line carries a checksum, so that a line torn by a crash
+is left out and no other is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -14,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, ProgrammingError
 
 from sweeper.events import Closed, Event, Noted, Placed, Results, Started, from_json, to_json
@@ -56,15 +57,22 @@ class Outbox:
     def __init__(self, ledger: Ledger, notify: Callable[[str], None]) -> None:
         self._ledger = ledger
         self._notify = notify
-        self.path = _prefix(ledger.engine, ledger.sweep_id, str(ledger.lease.token))
-        self._spooled = read_spool(self.path)
-        self._unspooled: list[Event] = []  # when not even the file has room
+        token = str(ledger.lease.token)
+        self.paths = [Path(f"{prefix}{token}") for prefix in _prefixes(ledger)]
+        self._in_use = 0  # which of the paths is next: those before it are full
+        self._spooled: list[Event] = []
+        self._unspooled: list[Event] = []  # when no disk has room
         self._next_try = 0.0
 
     @property
     def waiting(self) -> int:
         """Events that are not in the database yet."""
         return len(self._spooled) + len(self._unspooled)
+
+    @property
+    def in_memory(self) -> int:
+        """Those of them that no file holds."""
+        return len(self._unspooled)
 
     def deliver(self, event: Event) -> None:
         """Stores an event, or keeps it for later. Raises only what no later try can mend.
@@ -81,8 +89,8 @@ class Outbox:
             if not is_passing(error):
                 raise
             self._next_try = time.monotonic() + RETRY_SECONDS
-            self._explain(error)
             self._keep(event)
+            self._explain(error)
 
     def drain(self) -> bool:
         """Tries to store what waits; whether nothing waits any more."""
@@ -96,30 +104,39 @@ class Outbox:
             return False
         if self.waiting:
             self._notify("the database can be written again; what waited is stored")
-        self.path.unlink(missing_ok=True)
-        self._spooled, self._unspooled = [], []
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+        self._spooled, self._unspooled, self._in_use = [], [], 0
         return True
 
     def _keep(self, event: Event) -> None:
         failpoint("spool:before-write")
-        try:
-            if self._unspooled:
-                raise OSError("no room")
-            append_to_spool(self.path, event)
-            self._spooled.append(event)
-        except OSError:
+        if not self._spool(event):
             self._unspooled.append(event)
         failpoint("spool:after-write")
 
+    def _spool(self, event: Event) -> bool:
+        """Writes the event to the first disk with room; never back to an earlier one, for order."""
+        while self._in_use < len(self.paths):
+            try:
+                append_to_spool(self.paths[self._in_use], event)
+            except OSError:
+                self._in_use += 1
+            else:
+                self._spooled.append(event)
+                return True
+        return False
+
     def _explain(self, error: Exception) -> None:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        self._notify(f"the database cannot be written ({reason}); results wait in {self.path}")
+        place = "memory alone" if self.in_memory else self.paths[self._in_use]
+        self._notify(f"the database cannot be written ({reason}); results wait in {place}")
 
 
 def drain_spools(ledger: Ledger) -> int:
     """Stores what earlier drivers of the sweep could not; returns how many events there were."""
     stored = 0
-    for path in _spools_of(ledger.engine, ledger.sweep_id):
+    for path in _spools_of(ledger):
         stored += sum(_store_late(ledger, event) for event in read_spool(path))
         path.unlink(missing_ok=True)
     return stored
@@ -138,18 +155,23 @@ def _store_late(ledger: Ledger, event: Event) -> bool:
     return True
 
 
-def _spools_of(engine: Engine, sweep_id: int) -> list[Path]:
+def _spools_of(ledger: Ledger) -> list[Path]:
     """The files that drivers of this sweep have left, oldest first."""
-    prefix = _prefix(engine, sweep_id)
-    files = prefix.parent.glob(f"{prefix.name}*") if prefix.parent.is_dir() else ()
-    return sorted(files, key=lambda path: int(path.name.rpartition("-")[2]))
+    files = (
+        (int(path.name.rpartition("-")[2]), place, path)
+        for place, prefix in enumerate(_prefixes(ledger))
+        for path in (prefix.parent.glob(f"{glob.escape(prefix.name)}*"))
+    )
+    return [path for _, _, path in sorted(files)]
 
 
-def _prefix(engine: Engine, sweep_id: int, token: str = "") -> Path:
-    """A driver's file: beside a SQLite database, in the cache for a server."""
+def _prefixes(ledger: Ledger) -> list[Path]:
+    """What drivers' files begin with: beside a SQLite database, and in the cache."""
+    engine, name = ledger.engine, f"spool-{ledger.sweep_id}-"
+    cached = cache_root() / "spool" / f"{ledger_id(engine)}.{name}"
     if engine.dialect.name == "sqlite":
-        return Path(f"{engine.url.database}.spool-{sweep_id}-{token}")
-    return cache_root() / "spool" / f"{ledger_id(engine)}.spool-{sweep_id}-{token}"
+        return [Path(f"{engine.url.database}.{name}"), cached]
+    return [cached]
 
 
 def append_to_spool(path: Path, event: Event) -> None:

@@ -93,10 +93,17 @@ class Recorder:
         deadline = time.monotonic() + LAST_DRAIN_SECONDS
         while self._outbox.waiting and not self._outbox.drain():
             if time.monotonic() > deadline:
-                waiting = self._outbox.waiting
-                self._notify(f"{waiting} events wait for the database; the next launch stores them")
+                self._notify(self._farewell())
                 return
             time.sleep(0.2)
+
+    def _farewell(self) -> str:
+        if self._outbox.in_memory:
+            return (
+                f"{self._outbox.in_memory} events are lost with this process, for no disk has "
+                "room; the next launch takes up the results that workers left in the storage"
+            )
+        return f"{self._outbox.waiting} events wait for the database; the next launch stores them"
 
     def _handle(self, event: Event) -> None:
         """What an event means to the queue must happen even when storing it raises."""

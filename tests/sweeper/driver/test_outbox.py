@@ -96,12 +96,12 @@ def test_what_a_locked_database_refuses_is_stored_in_order_later(
     database.locked = True
     for number in (1, 2):
         box.deliver(note(number))
-    assert box.waiting == 2 and numbers(box.path) == [1, 2]
-    assert "database is locked" in lines[0] and str(box.path) in lines[0]
+    assert box.waiting == 2 and numbers(box.paths[0]) == [1, 2]
+    assert "database is locked" in lines[0] and str(box.paths[0]) in lines[0]
     database.locked = False
     box.deliver(note(3))
     assert database.stored == [note(number) for number in range(4)]
-    assert box.waiting == 0 and not box.path.exists()
+    assert box.waiting == 0 and not box.paths[0].exists()
     assert lines[1:] == ["the database can be written again; what waited is stored"]
 
 
@@ -116,6 +116,27 @@ def test_a_locked_database_is_not_asked_for_every_event(
     assert database.asked == 1 and box.waiting == 20
 
 
+def test_events_go_to_the_cache_when_the_databases_disk_is_full(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    lines: list[str] = []
+    box = Outbox(ledger, lines.append)
+    if len(box.paths) == 1:
+        pytest.skip("a server's events are in the cache anyhow")
+    box.paths[0].mkdir()  # nothing can be written there
+    database.locked = True
+    for number in range(3):
+        box.deliver(note(number))
+    assert numbers(box.paths[1]) == [0, 1, 2] and box.in_memory == 0
+    assert lines[0].endswith(f"results wait in {box.paths[1]}")
+    box.paths[0].rmdir()
+    database.locked = False
+    monkeypatch.undo()
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    assert drain_spools(ledger) == 3 and not box.paths[1].exists()
+
+
 def test_events_wait_in_memory_when_no_file_has_room(
     ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +149,7 @@ def test_events_wait_in_memory_when_no_file_has_room(
     box.deliver(note(0))
     box.deliver(note(1))
     database.locked = False
-    assert box.waiting == 2 and box.drain()
+    assert box.waiting == box.in_memory == 2 and box.drain()
     assert database.stored == [note(0), note(1)]
 
 
@@ -144,7 +165,7 @@ def test_a_spooled_event_that_no_longer_fits_is_noted_and_stops_nobody(
 ) -> None:
     ledger.register({}, smoke)
     key = smoke[0][1].key
-    path = Outbox(ledger, lambda line: None).path
+    path = Outbox(ledger, lambda line: None).paths[0]
     odd = RunResult(key, State.FINISHED, {"no_such_column": 1.0})
     for result in (odd, scored(key)):
         append_to_spool(path, Results("p", [result], 1.0))

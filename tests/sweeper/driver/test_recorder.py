@@ -196,3 +196,16 @@ def test_a_locked_database_cannot_keep_the_driver_from_ending(
     monkeypatch.setattr(Outbox, "drain", lambda _outbox: False)
     driver.tell()
     assert driver.lines == ["3 events wait for the database; the next launch stores them"]
+
+
+def test_a_driver_that_could_keep_nothing_says_so(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "LAST_DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(Outbox, "deliver", lambda _outbox, _event: None)
+    monkeypatch.setattr(Outbox, "waiting", property(lambda _outbox: 3))
+    monkeypatch.setattr(Outbox, "in_memory", property(lambda _outbox: 3))
+    monkeypatch.setattr(Outbox, "drain", lambda _outbox: False)
+    driver.tell()
+    (line,) = driver.lines
+    assert line.startswith("3 events are lost with this process, for no disk has room")

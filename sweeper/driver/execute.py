@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sweeper.data.latents import Source
+from sweeper.driver.claims import LedgerClaims
 from sweeper.driver.pack_queue import PackQueue
+from sweeper.driver.provenance import provenance
 from sweeper.driver.ray_cluster import Slots, largest_pack
 from sweeper.driver.recorder import Recorder
 from sweeper.events import Event, Interrupted, Planned
@@ -91,7 +93,9 @@ def execute(
             largest_pack(device, missing),
         )
         launch = uuid.uuid4().hex[:12]
-        pack_queue = PackQueue(launch, packs, read.validation_mse(ledger.engine, plan.keys))
+        ran_with = provenance()
+        references = read.validation_mse(ledger.engine, plan.keys)
+        pack_queue = PackQueue(launch, packs, references, LedgerClaims(ledger, ran_with))
         stop = Stop(interrupt, ledger.lease.lost, pack_queue, training.storage, f"stop/{launch}")
         options = TrialOptions(
             device=device,
@@ -101,7 +105,8 @@ def execute(
             stop=stop.flag,
             source=training.source,
         )
-        with Recorder(ledger, pack_queue, checkpoints, observe, notify) as recorder, stop:
+        recorder = Recorder(ledger, pack_queue, checkpoints, ran_with, observe, notify)
+        with recorder, stop:
             recorder.put(Planned(len(packs), len(missing)))
             training.executor.run(pack_queue, recorder, stop, options, slots.of(device))
             if interrupt.signum is not None:

@@ -10,9 +10,18 @@ from types import TracebackType
 
 from sweeper.driver.outbox import RETRY_SECONDS, Outbox
 from sweeper.driver.pack_queue import PackQueue
-from sweeper.driver.provenance import provenance
 from sweeper.driver.retry import Retries
-from sweeper.events import Broke, Closed, Ended, Event, Interrupted, Lost, Results, Started
+from sweeper.events import (
+    Broke,
+    Closed,
+    Ended,
+    Event,
+    Interrupted,
+    Lost,
+    Provenance,
+    Results,
+    Started,
+)
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
@@ -34,6 +43,7 @@ class Recorder:
         ledger: Ledger,
         pack_queue: PackQueue,
         checkpoints: Checkpoints,
+        provenance: Provenance,
         observe: Callable[[Event], None],
         notify: Callable[[str], None],
     ) -> None:
@@ -45,7 +55,7 @@ class Recorder:
         self._retries = Retries()
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="recorder")
-        self._provenance = provenance()
+        self._provenance = provenance
         self.error: Exception | None = None
 
     def put(self, event: Event) -> None:

@@ -226,7 +226,7 @@ def _pragmas(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         for pragma in (f"busy_timeout = {int(BUSY_SECONDS * 1000)}", *PRAGMAS):
-            connection.execute(f"PRAGMA {pragma}")
+            _patiently(connection, f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
@@ -263,6 +263,19 @@ def _version(engine: Engine, db: str) -> str:
 def _check_writable(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE meta SET ledger = ledger"))
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """SQLite does not wait by itself where two drivers make the same database at once."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 @contextmanager

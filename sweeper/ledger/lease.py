@@ -56,11 +56,10 @@ class Holder:
         return UNKNOWN if self.process.stopped and not self.fresh else LIVE
 
 
-def holders(engine: Engine) -> dict[int, Holder]:
+def holders(session: Session) -> dict[int, Holder]:
     """Sweep id → the holder of its lease, of every sweep that ever had one."""
-    with Session(engine) as session:
-        now = session.scalar(select(db_now())) or 0.0
-        return {row.sweep_id: _holder(row, now) for row in session.scalars(select(LeaseRow))}
+    now = session.scalar(select(db_now())) or 0.0
+    return {row.sweep_id: _holder(row, now) for row in session.scalars(select(LeaseRow))}
 
 
 def _holder(row: LeaseRow, now: float) -> Holder:

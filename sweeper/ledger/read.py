@@ -104,16 +104,21 @@ def states(engine: Engine, keys: Iterable[str]) -> dict[str, State]:
     A run is `running` only while the driver that opened its attempt lives; where nobody can
     tell, it is `unknown`.
     """
-    drivers = holders(engine)
-    by_key: dict[str, State] = {}
     with Session(engine) as session:
-        for batch in _batches(keys):
-            columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
-            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
-            for row in session.execute(tried):
-                by_key[row.key] = _state_of(row, drivers.get(row.sweep_id))
-            scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
-            by_key.update(dict.fromkeys(session.scalars(scored), State.FINISHED))
+        return states_in(session, keys)
+
+
+def states_in(session: Session, keys: Iterable[str]) -> dict[str, State]:
+    """The same within a transaction."""
+    drivers = holders(session)
+    by_key: dict[str, State] = {}
+    for batch in _batches(keys):
+        columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
+        tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
+        for row in session.execute(tried):
+            by_key[row.key] = _state_of(row, drivers.get(row.sweep_id))
+        scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
+        by_key.update(dict.fromkeys(session.scalars(scored), State.FINISHED))
     return by_key
 
 

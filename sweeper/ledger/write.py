@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from sweeper.errors import SweeperError
 from sweeper.events import Provenance, RunResult
 from sweeper.failpoints import failpoint
+from sweeper.ledger import read
 from sweeper.ledger.lease import Lease, claim, next_launch
 from sweeper.ledger.schema import (
     Attempt,
@@ -30,6 +31,9 @@ from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import conflict
+
+# A run in one of these states is no other driver's to train.
+TAKEN = (State.RUNNING, State.FINISHED, State.DIVERGED)
 
 
 class Ledger:
@@ -79,6 +83,20 @@ class Ledger:
                     session.add(_cell_row(sweep.id, run.id, cell))
             for config in extra_runs:
                 _run(session, config)
+
+    def claim_runs(self, pack: str, keys: Sequence[str], provenance: Provenance) -> set[str]:
+        """Opens an attempt for every run of a pack that no other sweep trains or has finished.
+
+        Returns the keys of those runs: of two sweeps that share a run, one trains it.
+        """
+        with self._transaction("claim-runs") as session:
+            session.execute(select(Run.id).where(Run.key.in_(keys)).with_for_update()).all()
+            states = read.states_in(session, keys)
+            taken = {key for key, state in states.items() if state in TAKEN}
+            for key, run_id in _run_ids(session, keys).items():
+                if key not in taken:
+                    session.add(self._attempt(run_id, pack, provenance))
+        return set(keys) - taken
 
     def start_attempts(self, pack: str, keys: Sequence[str], provenance: Provenance) -> None:
         """Opens one attempt for every run of a pack; a repeated start changes nothing."""

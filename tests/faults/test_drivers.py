@@ -8,8 +8,11 @@ import sqlite3
 import time
 from multiprocessing.process import BaseProcess
 
+import pandas as pd
 import pytest
 
+from sweeper.ledger import read
+from sweeper.ledger.connect import open_reader
 from tests.faults.conftest import Sweep, Whole, counts, ended
 from tests.faults.test_database import wait_for_a_finished_run
 
@@ -113,3 +116,31 @@ def test_a_signal_stops_in_order_and_the_sweep_resumes(
     assert not sweep.query("SELECT 1 FROM attempts WHERE state = 'running'")
     assert sweep.launch() == 0, sweep.output
     assert_whole(sweep, acknowledged)
+
+
+def test_two_sweeps_that_share_their_runs_train_each_of_them_once(
+    sweep: Sweep, assert_whole: Whole, undisturbed: pd.DataFrame
+) -> None:
+    """Launched at the same time under two names, over one database and one storage."""
+    first = sweep.start("", "--name", "first")
+    second = sweep.start("", "--name", "second")
+    assert (ended(first), ended(second)) == (0, 0), sweep.output
+    assert sweep.query("SELECT COUNT(*) FROM attempts WHERE state = 'finished'") == [(6,)]
+    assert not sweep.query("SELECT 1 FROM events WHERE kind = 'checkpoint-failed'")
+    counts["injected"] += 1
+    for name in ("first", "second"):
+        engine = open_reader(sweep.db)
+        table = read.results(engine, name).set_index("label")
+        engine.dispose()
+        pd.testing.assert_frame_equal(
+            table.drop(columns="sweep"), undisturbed.drop(columns="sweep"), check_exact=True
+        )
+
+
+def test_what_a_killed_sweep_held_is_trained_by_the_one_that_waited(
+    sweep: Sweep, assert_whole: Whole
+) -> None:
+    first = sweep.start("kill@checkpoint:after-write#3", "--name", "first")
+    second = sweep.start("", "--name", "toy-smoke")
+    assert ended(first) == -signal.SIGKILL and ended(second) == 0, sweep.output
+    assert_whole(sweep, set())

@@ -21,6 +21,7 @@ from sweeper.events import (
     Noted,
     Planned,
     Progress,
+    Provenance,
     Results,
     RunResult,
 )
@@ -51,6 +52,7 @@ class Driver:
             ledger,
             self.pack_queue,
             Checkpoints(storage, "ledger"),
+            Provenance("here"),
             self.seen.append,
             self.lines.append,
         )

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from sweeper.errors import SweepHeldError
 from sweeper.ledger import lease, read
-from sweeper.ledger.lease import FencedError, claim, holders
+from sweeper.ledger.lease import FencedError, Holder, claim, holders
 from sweeper.ledger.process import Process
 from sweeper.ledger.write import Ledger, Provenance
 from sweeper.study.config import RunConfig
@@ -50,6 +51,11 @@ def process_of(popen: subprocess.Popen[bytes]) -> Process:
     return Process(
         Process.current().host, popen.pid, f"{process._machine()} {process._start(popen.pid)}"
     )
+
+
+def holders_of(engine: Engine) -> dict[int, Holder]:
+    with Session(engine) as session:
+        return holders(session)
 
 
 def test_a_sweep_has_one_driver(engine: Engine) -> None:
@@ -166,12 +172,12 @@ def test_the_heart_beats_by_the_databases_clock(
 ) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.3)
     with claim(engine, "a") as own:
-        first = holders(engine)[own.sweep_id]
+        first = holders_of(engine)[own.sweep_id]
         deadline = time.monotonic() + 10
-        while holders(engine)[own.sweep_id].heartbeat == first.heartbeat:
+        while holders_of(engine)[own.sweep_id].heartbeat == first.heartbeat:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert holders(engine)[own.sweep_id].since == first.since
+        assert holders_of(engine)[own.sweep_id].since == first.since
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What happens in a sweep, told by workers and by Ray to the driver: one dataclass an event.
+"""What happens in a sweep, told by workers, by the executor and by the driver: a dataclass each.
 
 Every event of a worker names its pack. A `durable` event changes the database, and so must
 survive whatever the database does; the others are for who is watching.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from sweeper.console.live import ConsoleWatcher
 from sweeper.console.summary import conclude, print_plan
@@ -110,5 +111,7 @@ def _check(engine: Engine, name: str, cells: Cells) -> None:
     for sweep in read.sweeps(engine):
         if sweep.name == name:
             held = {cell.label: run for cell, run in read.cells_of(engine, sweep.id)}
-            if message := conflict(name, held, cells):
+            with Session(engine) as session:
+                tried = read.is_tried(session, sweep.id)
+            if tried and (message := conflict(name, held, cells)):
                 raise SweeperError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -12,19 +13,28 @@ from sweeper.ledger.connect import database_url, redacted, writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import DONE
 from sweeper.storage.files import LEDGERS, Storage, cache_root
-from sweeper.storage.results import Manifest, manifests
+from sweeper.storage.results import Manifest, manifest_names, read_manifest
 from sweeper.sweep import import_orphans, plan_of
 
 
 def recover(db: str, storage: str | None, console: Console) -> int:
-    """Rebuilds a database from its storage; adds to it what is missing. Returns the exit code."""
-    root = _newest(db, storage)
+    """Rebuilds a database from its storage; adds to it what is missing. Returns the exit code.
+
+    A sweep whose manifest is damaged is told, and the others are recovered; the code is then 1.
+    """
+    code, root = 0, _newest(db, storage)
     with writer(db, ledger_id=Path(root.root).name) as engine:
-        for manifest in manifests(root):
-            with Ledger.of(engine, manifest.name) as ledger:
+        for name in manifest_names(root):
+            try:
+                manifest = read_manifest(root, name)
+            except SweeperError as error:
+                print(f"sweeper: {error}", file=sys.stderr)
+                code = 1
+                continue
+            with Ledger.of(engine, name) as ledger:
                 recovered, planned = _rebuild(ledger, root, manifest)
-            console.print(f"{manifest.name}: {recovered} of {planned} runs recovered", markup=False)
-    return 0
+            console.print(f"{name}: {recovered} of {planned} runs recovered", markup=False)
+    return code
 
 
 def _rebuild(ledger: Ledger, storage: Storage, manifest: Manifest) -> tuple[int, int]:
@@ -35,7 +45,7 @@ def _rebuild(ledger: Ledger, storage: Storage, manifest: Manifest) -> tuple[int,
 
 
 def _newest(db: str, storage: str | None) -> Storage:
-    """The storage that was used last for this database; where none was, the newest named."""
+    """The storage that was used last for this database; else the one in what the user names."""
     base = storage or os.environ.get("SWEEPER_STORAGE") or str(cache_root())
     roots = [
         Storage(f"{base.rstrip('/')}/{LEDGERS}/{name}") for name in Storage(base).names(LEDGERS)

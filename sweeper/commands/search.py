@@ -116,7 +116,9 @@ def _study(
             seed=SEED + round_seed, n_startup_trials=ROUND, constant_liar=True
         )
     study = optuna.create_study(directions=["maximize"] * len(GOALS), sampler=sampler)
-    for _, row in finished(rows).iterrows():
+    grid, rows = _space_of(request), finished(rows)
+    inside = rows["principle"].isin(grid.principles) & rows["objective"].isin(grid.objectives)
+    for _, row in rows[inside].iterrows():
         study.add_trial(_trial(row, space))
     return study, space
 
@@ -134,7 +136,7 @@ def distributions(request: Request) -> dict[str, optuna.distributions.BaseDistri
 
 
 def finished(rows: pd.DataFrame) -> pd.DataFrame:
-    """Finished cells of seed 0 inside the space, with a column for each goal."""
+    """Finished cells of seed 0 with both losses, with a column for each goal."""
     rows = rows[(rows["kind"] == "multiview") & (rows["state"] == State.FINISHED)]
     rows = rows[(rows["lam"] < 1) & (rows["seed"] == 0)].copy()
     pitch = rows["valid_pitch_private"] - rows["valid_pitch_shared"]
@@ -147,7 +149,8 @@ def finished(rows: pd.DataFrame) -> pd.DataFrame:
 def _trial(row: Any, space: dict[str, Any]) -> optuna.trial.FrozenTrial:
     import optuna
 
-    lam = round(STEP * math.floor(row["lam"] / STEP + 0.5), 2)
+    nearest = STEP * math.floor(row["lam"] / STEP + 0.5)
+    lam = round(min(nearest, 1 - STEP), 2)
     params = {"principle": row["principle"], "objective": row["objective"], "lam": lam}
     values = [float(row[goal]) for goal in GOALS]
     return optuna.trial.create_trial(params=params, distributions=space, values=values)

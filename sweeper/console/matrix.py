@@ -15,6 +15,7 @@ LOOKS = {
     State.RUNNING: ("◐", "yellow"),
     State.DIVERGED: ("✕", "magenta"),
     State.FAILED: ("✕", "red"),
+    State.UNCONFIRMED: ("✕", "red"),
     State.OUT_OF_MEMORY: ("✕", "red"),
     State.INFRASTRUCTURE: ("✕", "red"),
     State.BLOCKED: ("⊘", "red"),

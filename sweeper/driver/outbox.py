@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, ProgrammingError
@@ -29,7 +29,7 @@ RETRY_SECONDS = 2.0  # between two tries to store what waits
 
 
 def store(ledger: Ledger, event: Event) -> None:
-    """The transaction of an event. A repetition changes nothing, so events may be replayed."""
+    """The transaction of an event. Repeated, only a note would be there twice."""
     match event:
         case Started():
             ledger.start_attempts(event.pack, event.runs, event.provenance)
@@ -74,50 +74,59 @@ class Outbox:
         """Those of them that no file holds."""
         return len(self._unspooled)
 
-    def deliver(self, event: Event) -> None:
+    def deliver(self, event: Event) -> bool:
         """Stores an event, or keeps it for later. Raises only what no later try can mend.
+
+        Returns whether the event would survive this process.
 
         While events wait, the database is asked every RETRY_SECONDS and not for each of them: a
         locked one lets each question wait.
         """
         if self.waiting and not (time.monotonic() >= self._next_try and self.drain()):
-            self._keep(event)
-            return
+            return self._keep(event)
         try:
             store(self._ledger, event)
+            return True
         except Exception as error:
             if not is_passing(error):
                 raise
             self._next_try = time.monotonic() + RETRY_SECONDS
-            self._keep(event)
+            kept = self._keep(event)
             self._explain(error)
+            return kept
 
     def drain(self) -> bool:
         """Tries to store what waits; whether nothing waits any more."""
+        waited = self.waiting
         try:
-            for event in (*self._spooled, *self._unspooled):
-                store(self._ledger, event)
+            for events in (self._spooled, self._unspooled):
+                while events:
+                    _store_late(self._ledger, events[0])
+                    events.pop(0)
         except Exception as error:
             if not is_passing(error):
                 raise
             self._next_try = time.monotonic() + RETRY_SECONDS
             return False
-        if self.waiting:
+        if waited:
             self._notify("the database can be written again; what waited is stored")
         for path in self.paths:
             path.unlink(missing_ok=True)
-        self._spooled, self._unspooled, self._in_use = [], [], 0
+        self._in_use = 0
         return True
 
-    def _keep(self, event: Event) -> None:
+    def _keep(self, event: Event) -> bool:
+        """Whether a file has it, and not this process's memory alone."""
         failpoint("spool:before-write")
-        if not self._spool(event):
+        spooled = self._spool(event)
+        if not spooled:
             self._unspooled.append(event)
         failpoint("spool:after-write")
+        return spooled
 
     def _spool(self, event: Event) -> bool:
         """Writes the event to the first disk with room; never back to an earlier one, for order."""
-        while self._in_use < len(self.paths):
+        while not self._unspooled and self._in_use < len(self.paths):
             try:
                 append_to_spool(self.paths[self._in_use], event)
             except OSError:
@@ -138,12 +147,15 @@ def drain_spools(ledger: Ledger) -> int:
     stored = 0
     for path in _spools_of(ledger):
         stored += sum(_store_late(ledger, event) for event in read_spool(path))
+        if strange := strange_lines(path):
+            kept = path.rename(f"{path}.refused")
+            ledger.note("spool-refused", f"{strange} events of another version; see {kept}")
         path.unlink(missing_ok=True)
     return stored
 
 
 def _store_late(ledger: Ledger, event: Event) -> bool:
-    """Stores an event of a driver that is gone; one that no longer fits must not stop this one."""
+    """Stores an event that has waited; one that no longer fits must not stop the others."""
     try:
         store(ledger, event)
     except Exception as error:
@@ -160,7 +172,8 @@ def _spools_of(ledger: Ledger) -> list[Path]:
     files = (
         (int(path.name.rpartition("-")[2]), place, path)
         for place, prefix in enumerate(_prefixes(ledger))
-        for path in (prefix.parent.glob(f"{glob.escape(prefix.name)}*"))
+        for path in prefix.parent.glob(f"{glob.escape(prefix.name)}*")
+        if path.name.rpartition("-")[2].isdigit()
     )
     return [path for _, _, path in sorted(files)]
 
@@ -189,13 +202,27 @@ def append_to_spool(path: Path, event: Event) -> None:
 
 def read_spool(path: Path) -> list[Event]:
     """All events of a file that are whole, in order; none when there is no file."""
-    events = []
+    events = (_event(body) for body in _whole_lines(path))
+    return [event for event in events if event is not None]
+
+
+def strange_lines(path: Path) -> int:
+    """Lines of a file that are whole, and no event of this version."""
+    return sum(_event(body) is None for body in _whole_lines(path))
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
     for line in path.read_bytes().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # torn
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # torn
             record = json.loads(line)
             if _digest(record["event"]) == record["sha256"]:
-                events.append(from_json(record["event"]))
-    return events
+                yield str(record["event"])
+
+
+def _event(body: str) -> Event | None:
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        return from_json(body)
+    return None
 
 
 def _digest(text: str) -> str:

@@ -150,7 +150,7 @@ class PackQueue:
             return not self._open
 
     def reference_done(self, key: str, valid_rec: float) -> None:
-        """A reconstruction-only run is finished: those that wait for it may start."""
+        """A run with a validation L_rec is finished: those that wait for it may start."""
         with self._lock:
             self._references[key] = valid_rec
 

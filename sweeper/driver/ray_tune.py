@@ -134,7 +134,8 @@ class TuneCallback(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         error = _error_of(trial)
-        cause = f"{type(error).__name__}: the worker died or raised"
+        name = "unknown error" if error is None else type(error).__name__
+        cause = f"{name}: the worker died or raised"
         traceback = None if error is None else str(error)
         self._recorder.put(Lost(_pack_of(trial), classify_loss(error), cause, traceback))
 

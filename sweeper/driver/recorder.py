@@ -1,7 +1,8 @@
-"""The one writer of the results database: a thread that takes what happens, in order."""
+"""The one writer of a sweep while it trains: a thread that takes what happens, in order."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -134,13 +135,16 @@ class Recorder:
                 self._pack_queue.close(event.pack)
             self._observe(event)
 
-    def _store(self, event: Event) -> None:
-        if event.durable and not isinstance(self.error, FencedError):
-            self._outbox.deliver(event)
+    def _store(self, event: Event) -> bool:
+        """Whether the event is now in the database, or in a file that the next launch reads."""
+        if not event.durable or isinstance(self.error, FencedError):
+            return False
+        return self._outbox.deliver(event)
 
     def _on_results(self, event: Results) -> None:
+        stored = False
         try:
-            self._store(event)
+            stored = self._store(event)
         finally:
             for result in event.results:
                 self._pack_queue.settle(event.pack, result.key)
@@ -148,8 +152,9 @@ class Recorder:
                     self._pack_queue.give_up(result.key)
                 elif result.scores["valid_rec"] is not None:
                     self._pack_queue.reference_done(result.key, result.scores["valid_rec"])
-        for result in event.results:
-            self._checkpoints.remove(result.key)
+        for result in event.results if stored else ():
+            with contextlib.suppress(OSError):  # the next launch removes it
+                self._checkpoints.remove(result.key)
 
     def _close(self, pack: str, kind: State, cause: str, traceback: str | None = None) -> None:
         """A pack broke off: closes the attempts that it leaves, and has their runs tried again."""

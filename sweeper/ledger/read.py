@@ -79,6 +79,13 @@ def _cell(row: CellRow) -> Cell:
     return dataclasses.replace(cell, encoder=encoder)
 
 
+def is_tried(session: Session, sweep_id: int) -> bool:
+    """Whether any run of the sweep's cells was ever tried, by whichever sweep."""
+    runs = select(CellRow.run_id).where(CellRow.sweep_id == sweep_id)
+    tried = select(Attempt.id).where(Attempt.run_id.in_(runs)).limit(1)
+    return session.scalar(tried) is not None
+
+
 def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
     """The distinct runs behind a sweep's cells, in the order of the cells."""
     query = (
@@ -147,7 +154,13 @@ def validation_mse(engine: Engine, keys: Iterable[str]) -> dict[str, float]:
 
 def pace(engine: Engine) -> float | None:
     """Core-seconds a unit of `plan.cost`, by the latest attempts; None where none has finished."""
-    query = select(Run.config, Attempt.seconds).join(Attempt).where(Attempt.state == State.FINISHED)
+    # Of whole trainings: what was recovered has no time, what was resumed only a part of it.
+    query = (
+        select(Run.config, Attempt.seconds)
+        .join(Attempt)
+        .where(Attempt.state == State.FINISHED, Attempt.seconds.is_not(None))
+        .where(Attempt.from_epoch == 0)
+    )
     with Session(engine) as session:
         latest = session.execute(query.order_by(Attempt.id.desc()).limit(PACED)).all()
     past = [(RunConfig.from_json(config), seconds) for config, seconds in latest]
@@ -163,7 +176,8 @@ def results(engine: Engine, sweep: str) -> pd.DataFrame:
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
     plan = plan_of(engine, runs_of(engine, find_sweep(engine, sweep).id))
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}
-    frame["state"] = [states[key] for key in frame["run_key"]]
+    rows = zip(frame["run_key"], frame["state"], strict=True)
+    frame["state"] = [states.get(key, state) for key, state in rows]
     return frame
 
 

@@ -65,15 +65,14 @@ class Ledger:
     ) -> None:
         """Adds what is new of the sweep's cells and runs.
 
-        Raises SweeperError when the sweep already has a cell of that label with another config,
-        and has tried any of its runs; a sweep that has tried nothing is registered anew.
+        Raises SweeperError when the sweep already has a cell of that label with another config;
+        a sweep of whose runs none was ever tried is registered anew.
         """
         cells = list(cells)
         with self._transaction("register") as session:
             sweep = _launched(session, self.sweep_id, options)
             if message := conflict(sweep.name, _configs_of(session, sweep.id), cells):
-                tried = select(Attempt.id).where(Attempt.sweep_id == sweep.id).limit(1)
-                if session.scalar(tried) is not None:
+                if read.is_tried(session, sweep.id):
                     raise SweeperError(message)
                 session.execute(delete(CellRow).where(CellRow.sweep_id == sweep.id))
             labels = set(_configs_of(session, sweep.id))

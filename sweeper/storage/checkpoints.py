@@ -73,10 +73,10 @@ class Checkpoints:
         self._storage.delete(_name(key))
 
     def remove_all(self, keys: Iterable[str]) -> None:
-        """Forgets the checkpoints of those runs, and what a crash has left of any writing."""
+        """Forgets the checkpoints of those runs, and what a crash has left of their writing."""
         keys = set(keys)
         for name in self._storage.names(FOLDER):
-            if name in keys or name.endswith(".partial"):
+            if name.removesuffix(".partial") in keys:
                 self._storage.delete(f"{FOLDER}/{name}")
 
 
@@ -115,8 +115,8 @@ class Saver:
 
     def load(self, keys: Iterable[str]) -> dict[str, RunState]:
         """The states of those runs that can go on; a bad checkpoint is told of and removed."""
-        found = {key: self._load(key) for key in keys}
-        return {key: state for key, state in found.items() if state is not None}
+        states = {key: self._load(key) for key in keys}
+        return {key: state for key, state in states.items() if state is not None}
 
     def after_epoch(self, states: Callable[[], Iterable[RunState]]) -> bool:
         """Saves when it is time; whether the training is to stop now."""
@@ -137,7 +137,7 @@ class Saver:
     def _load(self, key: str) -> RunState | None:
         try:
             return self._checkpoints.load(key)
-        except (BadCheckpointError, OSError) as error:
+        except BadCheckpointError as error:
             self._tell("checkpoint-refused", f"run {key[:12]} starts anew: {error}")
             self._checkpoints.remove(key)
             return None

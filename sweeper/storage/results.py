@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from sweeper.errors import SweeperError
 from sweeper.events import RunResult
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig, canonical_json
@@ -74,17 +75,24 @@ def leave_manifest(storage: Storage, manifest: Manifest) -> None:
     storage.write_json(f"sweeps/{quote(manifest.name, safe='')}.json", document)
 
 
-def manifests(storage: Storage) -> list[Manifest]:
-    """Those of all sweeps of a ledger."""
-    return [
-        _manifest(file, storage.read_json(f"sweeps/{file}")) for file in storage.names("sweeps")
-    ]
+def manifest_names(storage: Storage) -> list[str]:
+    """The sweeps of a ledger that have left a manifest."""
+    files = (file for file in storage.names("sweeps") if file.endswith(".json"))
+    return [unquote(file.removesuffix(".json")) for file in files]
 
 
-def _manifest(file: str, document: Any) -> Manifest:
-    return Manifest(
-        unquote(file.removesuffix(".json")),
-        document["options"],
-        [(Cell(**row["cell"]), RunConfig.from_json(row["run"])) for row in document["cells"]],
-        [RunConfig.from_json(text) for text in document["extra"]],
-    )
+def read_manifest(storage: Storage, name: str) -> Manifest:
+    """A sweep's manifest. Raises SweeperError when it is damaged."""
+    document = storage.read_json(f"sweeps/{quote(name, safe='')}.json")
+    try:
+        return Manifest(
+            name,
+            document["options"],
+            [(Cell(**row["cell"]), RunConfig.from_json(row["run"])) for row in document["cells"]],
+            [RunConfig.from_json(text) for text in document["extra"]],
+        )
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise SweeperError(
+            f"the manifest of sweep '{name}' is damaged ({type(error).__name__}); launch it again "
+            "with its options, and its results are taken up"
+        ) from None

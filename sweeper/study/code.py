@@ -49,11 +49,10 @@ def digest(principle: str) -> str:
         if definition is None or (module, name) in code:
             continue
         if isinstance(definition, ast.ImportFrom):
-            # Options are in the key themselves.
-            if (definition.module or "").startswith(
-                "models."
-            ) and definition.module != "models.spec":
-                pending.append((str(definition.module), name))
+            if _is_ours(source := str(definition.module)):
+                pending += (
+                    (source, a.name) for a in definition.names if name in (a.asname, a.name)
+                )
             continue
         code[module, name] = _normalised(definition)
         pending += _uses(module, definition)
@@ -75,6 +74,11 @@ def _entry(principle: str) -> ast.expr:
     raise KeyError(principle)
 
 
+def _is_ours(module: str) -> bool:
+    """Whether it may hold code of a principle; options are in the key themselves."""
+    return module.startswith("models.") and module != "models.spec"
+
+
 def _is(node: ast.expr, text: str) -> bool:
     return isinstance(node, ast.Constant) and node.value == text
 
@@ -93,8 +97,9 @@ def _definitions(module: str) -> dict[str, ast.stmt]:
             by_name[node.name] = node
         elif isinstance(node, ast.ImportFrom):
             by_name.update((alias.asname or alias.name, node) for alias in node.names)
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            by_name[node.targets[0].id] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            by_name.update((name.id, node) for name in targets if isinstance(name, ast.Name))
     by_name.pop("PRINCIPLES", None)
     return by_name
 

@@ -1,4 +1,4 @@
-"""Training and probing one pack: configs and latents in, plain results out; no Ray, no files."""
+"""Training and probing one pack: configs and latents in, plain results out; no Ray."""
 
 from __future__ import annotations
 

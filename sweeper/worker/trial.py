@@ -62,7 +62,7 @@ def _run_trial(
     saver = Saver(
         Checkpoints(storage, options.ledger),
         options.checkpoint_seconds,
-        lambda: storage.read(options.stop),
+        lambda: _read_flag(storage, options.stop),
         lambda kind, detail: send(Noted(pack, kind, detail)),
     )
     states = saver.load(run.key for run in assignment.runs)
@@ -87,6 +87,13 @@ def _run_trial(
         send(Results(pack, results, seconds))
 
 
+def _read_flag(storage: Storage, flag: str) -> bytes | None:
+    """What the driver asks; nothing while the storage cannot be reached."""
+    with contextlib.suppress(OSError):
+        return storage.read(flag)
+    return None
+
+
 def _leave(storage: Storage, pack: str, results: Sequence[RunResult]) -> None:
     """Keeps the results where `sweeper recover` and the next driver find them."""
     failpoint("result:before-write")
@@ -102,4 +109,5 @@ def classify(error: BaseException) -> State:
     message = str(error).lower()
     if names & set(_MEMORY_ERRORS) or any(words in message for words in _MEMORY_WORDS):
         return State.OUT_OF_MEMORY
-    return State.UNCONFIRMED
+    # A disk or a network that fails is no run's fault, however often it does.
+    return State.INFRASTRUCTURE if isinstance(error, OSError) else State.UNCONFIRMED

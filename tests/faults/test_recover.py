@@ -56,6 +56,21 @@ def test_recovery_finds_the_storage_of_a_database_by_its_path(
     pd.testing.assert_frame_equal(sweep.table(), undisturbed)
 
 
+def test_what_a_crash_left_of_a_manifest_is_no_sweep_and_a_damaged_one_is_told(
+    sweep: Sweep, undisturbed: pd.DataFrame
+) -> None:
+    assert sweep.launch() == 0, sweep.output
+    (folder,) = sweep.storage.rglob("sweeps")
+    (folder / "toy-smoke.json.partial").write_text('{"options": {')
+    (folder / "other.json").write_text('{"options": {')
+    lose_the_database(sweep)
+    assert sweep.sweeper("recover", "--db", sweep.db, "--storage", str(sweep.storage)) == 1
+    assert "the manifest of sweep 'other' is damaged" in sweep.output
+    assert "toy-smoke: 6 of 6 runs recovered" in sweep.output
+    assert sweep.query("SELECT name FROM sweeps") == [("toy-smoke",)]
+    pd.testing.assert_frame_equal(sweep.table(), undisturbed)
+
+
 def test_a_database_that_nobody_knows_cannot_be_recovered(sweep: Sweep) -> None:
     assert sweep.sweeper("recover", "--db", sweep.db) == 1
     assert "belongs to" in sweep.output and "name its --storage" in sweep.output

@@ -22,7 +22,8 @@ from sweeper.storage.results import (
     Manifest,
     find_result,
     leave_result,
-    manifests,
+    manifest_names,
+    read_manifest,
 )
 from sweeper.study.request import Request
 from sweeper.sweep import (
@@ -80,8 +81,9 @@ def held(db: str, request_: Request) -> Iterator[Ledger]:
 
 
 def manifest_of(ledger: Ledger, request: Request) -> Manifest:
-    (manifest,) = manifests(claim_storage(ledger, request.storage))
-    return manifest
+    storage = claim_storage(ledger, request.storage)
+    (name,) = manifest_names(storage)
+    return read_manifest(storage, name)
 
 
 def test_a_manifest_holds_all_that_the_sweep_holds(

@@ -99,6 +99,15 @@ def test_no_proposal_is_a_cell_that_the_sweep_has_nor_one_of_the_same_round() ->
         held = pd.concat([held, rows(cells)])
 
 
+def test_cells_outside_the_space_teach_nothing_and_stop_nothing() -> None:
+    request = Request(grid="smoke", preset="smoke")  # Cosine SEP alone, up to λ = 0.95
+    odd = [
+        Cell("multiview", 0, "VICReg", "SIM", 0.5),
+        Cell("multiview", 0, "Cosine", "SEP", 0.99),
+    ]
+    assert len(propose(rows(odd), request, 4, 0)) == 4
+
+
 def test_the_space_ends_and_every_point_of_it_is_proposed_once() -> None:
     request = Request(grid="smoke", preset="smoke")  # Cosine SEP alone: 20 points
     held = rows([cell for cell in load_grid("smoke").cells(1) if cell.lam == 0.6])

@@ -70,12 +70,16 @@ class Database:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.locked = False
+        self.locks_after: int | None = None  # of further events
         self.asked = 0
         self.stored: list[object] = []
         monkeypatch.setattr(outbox, "store", self)
 
     def __call__(self, _ledger: Ledger, event: object) -> None:
         self.asked += 1
+        if self.locks_after is not None:
+            self.locked = self.locks_after <= 0
+            self.locks_after = None if self.locked else self.locks_after - 1
         if self.locked:
             raise OperationalError("", None, sqlite3.OperationalError("database is locked"))
         self.stored.append(event)
@@ -175,6 +179,56 @@ def test_a_spooled_event_that_no_longer_fits_is_noted_and_stops_nobody(
     with engine.connect() as connection:
         kinds = connection.scalars(text("SELECT kind FROM events")).all()
     assert kinds == ["spool-refused"]
+
+
+def test_one_event_that_no_later_try_can_mend_holds_up_no_other(
+    ledger: Ledger,
+    engine: Engine,
+    smoke: list[tuple[Cell, RunConfig]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    box = Outbox(ledger, lambda line: None)
+    with monkeypatch.context() as patch:
+        Database(patch).locked = True
+        for event in (note(1), Results("p", [RunResult("none", State.FINISHED)], 1.0)):
+            box.deliver(event)
+        box.deliver(Results("p", [scored(key)], 1.0))
+    assert box.drain() and box.waiting == 0
+    assert read.states(engine, [key]) == {key: "finished"}
+    with engine.connect() as connection:
+        kinds = connection.scalars(text("SELECT kind FROM events ORDER BY id")).all()
+    assert kinds == ["number", "spool-refused"]
+
+
+def test_what_was_stored_is_not_stored_again_when_the_database_fails_in_between(
+    ledger: Ledger, database: Database
+) -> None:
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    for number in range(3):
+        box.deliver(note(number))
+    database.locks_after = 1
+    assert not box.drain() and box.waiting == 2
+    database.locked = False
+    assert box.drain()
+    assert database.stored == [note(0), note(1), note(2)]
+
+
+def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Engine) -> None:
+    path = Outbox(ledger, lambda line: None).paths[0]
+    body = json.dumps({"event": "of the future"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"sha256": outbox._digest(body), "event": body}) + "\n")
+    path.with_name(f"{path.name}.bak").write_text("somebody's copy")
+    append_to_spool(path, note(1))
+    assert drain_spools(ledger) == 1 and not path.exists()
+    assert "of the future" in path.with_name(f"{path.name}.refused").read_text()
+    with engine.connect() as connection:
+        details = connection.scalars(text("SELECT detail FROM events")).all()
+    assert any("1 events of another version" in detail for detail in details)
+    assert drain_spools(ledger) == 0
 
 
 def test_a_line_that_is_no_event_is_left_out(tmp_path: Path) -> None:

@@ -106,13 +106,39 @@ def test_a_checkpoint_is_forgotten_only_when_the_result_is_stored(
     driver.storage.write(f"checkpoints/{key}", b"x")
     stored: list[bool] = []
 
-    def deliver(_outbox: Outbox, event: Event) -> None:
+    def deliver(_outbox: Outbox, event: Event) -> bool:
         if isinstance(event, Results):
             stored.append(driver.storage.read(f"checkpoints/{key}") == b"x")
+        return True
 
     monkeypatch.setattr(Outbox, "deliver", deliver)
     driver.tell(Results(driver.pack, [scored(key)], 1.0))
     assert stored == [True] and driver.storage.read(f"checkpoints/{key}") is None
+
+
+def test_a_result_that_only_memory_holds_keeps_its_checkpoint(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = driver.runs[0].key
+    driver.storage.write(f"checkpoints/{key}", b"x")
+    monkeypatch.setattr(Outbox, "deliver", lambda _outbox, _event: False)
+    driver.tell(Results(driver.pack, [scored(key)], 1.0))
+    assert driver.storage.read(f"checkpoints/{key}") == b"x"
+
+
+def test_a_fenced_driver_leaves_the_checkpoints_to_the_other(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = driver.runs[0].key
+    driver.storage.write(f"checkpoints/{key}", b"x")
+
+    def fenced(_outbox: Outbox, _event: Event) -> bool:
+        raise FencedError("another driver has taken this sweep over")
+
+    monkeypatch.setattr(Outbox, "deliver", fenced)
+    with pytest.raises(FencedError):
+        driver.tell(Results(driver.pack, [scored(key)], 1.0))
+    assert driver.storage.read(f"checkpoints/{key}") == b"x"
 
 
 def test_a_result_that_cannot_be_stored_keeps_its_checkpoint(

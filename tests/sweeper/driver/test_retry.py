@@ -26,7 +26,7 @@ def some_runs(count: int) -> list[RunConfig]:
         (MemoryError(), "out-of-memory"),
         (RuntimeError("CUDA error: out of memory"), "out-of-memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out-of-memory"),
-        (OSError("no space left on device"), "unconfirmed"),
+        (OSError("no space left on device"), "infrastructure"),
     ],
 )
 def test_what_a_run_raises_is_classified(error: Exception, kind: str) -> None:

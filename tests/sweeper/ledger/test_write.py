@@ -135,6 +135,32 @@ def test_a_reader_is_told_of_the_runs_it_asks_for_and_of_no_others(
     assert read.states(engine, []) == {} == read.states(engine, ["0" * 64])
 
 
+def test_the_pace_is_that_of_whole_trainings(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    keys = [run.key for _, run in smoke[:3]]
+    ledger.record("recovered", [scored(keys[0])], None)
+    assert read.pace(engine) is None
+    train(ledger, "p", [scored(keys[1])])
+    pace = read.pace(engine)
+    ledger.start_attempts("resumed", [keys[2]], Provenance())
+    ledger.place("resumed", "here", "cpu", {keys[2]: 1})
+    ledger.record("resumed", [scored(keys[2])], 1e-6)
+    assert pace and read.pace(engine) == pace
+
+
+def test_cells_that_another_sweep_has_trained_are_not_replaced(
+    engine: Engine, smoke: Smoke
+) -> None:
+    with Ledger.of(engine, "a") as first:
+        first.register({}, smoke)
+        train(first, "p", [scored(run.key) for _, run in smoke])
+    with Ledger.of(engine, "b") as second:
+        second.register({}, smoke)
+        with pytest.raises(SweeperError, match="other settings"):
+            second.register({}, cells_of("quick"))
+    assert set(read.results(engine, "b")["state"]) == {"finished"}
+
+
 def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
     ledger.register({}, smoke)
     failed = [

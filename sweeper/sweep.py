@@ -28,7 +28,7 @@ from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root
 from sweeper.storage.results import BadResultError, Manifest, find_result, leave_manifest
 from sweeper.study.config import DataConfig, RunConfig
-from sweeper.study.grid import Cell, load_grid, override, run_config
+from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
 from sweeper.study.plan import Plan, reference_of
 from sweeper.study.presets import preset
 from sweeper.study.request import Request
@@ -58,13 +58,13 @@ class Watcher(Protocol):
 def expand(request: Request) -> Cells:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
     grid = load_grid(request.grid)
-    config_of = study_of(request)
+    config_of = study_of(request, grid)
     return [(cell, config_of(cell)) for cell in grid.cells(request.seeds)]
 
 
-def study_of(request: Request) -> Callable[[Cell], RunConfig]:
+def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
-    study = override(preset(request.preset), load_grid(request.grid))
+    study = override(preset(request.preset), grid)
     data = data_config(study.data, request.dataset, source_of(request))
     return partial(run_config, preset=dataclasses.replace(study, data=data))
 

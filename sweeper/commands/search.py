@@ -52,7 +52,7 @@ def search(
     with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
         request, code, added = Request(**sweep.options), 0, 0
-        config_of = study_of(request)
+        config_of = study_of(request, load_grid(request.grid))
         while added < trials and code in (0, 2):
             rows = read.results(engine, sweep.name)
             cells = propose(rows, request, min(ROUND, trials - added), added)

@@ -85,9 +85,8 @@ def _consequences(
     lines = [f"{_runs(len(cells))} of sweep '{sweep.name}' to be trained again"]
     for other, count in Counter(other for other, _ in others).items():
         where = "this sweep" if other == sweep.name else f"sweep '{other}'"
-        lines.append(
-            f"so {'is' if count == 1 else 'are'} {_cells(count)} more of {where}: same run"
-        )
+        also = "1 more cell shows" if count == 1 else f"{count} more cells show"
+        lines.append(f"in {where} {also} the same")
     if count := _measured_against(engine, cells):
         lines.append(
             f"γ of {_runs(count)} trained already was measured against one of them, and stays"
@@ -122,7 +121,3 @@ def _remove_files(ledger: Ledger, sweep: read.SweepInfo, keys: Collection[str]) 
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,15 @@ def test_an_unknown_sweep_is_not_made_to_be_forgotten(trained: Sweeper) -> None:
     code, _, err = trained("forget", "toy-smok", "--yes")
     assert code == 1 and "did you mean 'toy-smoke'?" in err
     assert query("SELECT name FROM sweeps") == [("toy-smoke",)]
+
+
+@pytest.mark.parametrize("verb", [("forget", "toy-smoke"), ("retrain", "encoder seed 0")])
+def test_a_storage_that_cannot_be_written_leaves_the_database_as_it_was(
+    trained: Sweeper, tmp_path: Path, verb: tuple[str, str]
+) -> None:
+    before = query(KEPT)
+    shutil.rmtree(tmp_path / "cache" / "ledgers")
+    (tmp_path / "cache" / "ledgers").write_text("in the way")
+    code, _, err = trained(*verb, "--yes")
+    assert code == 1 and err.startswith("sweeper: the sweep's storage: ") and err.count("\n") == 1
+    assert query(KEPT) == before and len(query("SELECT * FROM cells")) == 5

@@ -78,15 +78,15 @@ def test_no_result_file_brings_the_old_numbers_back(trained: Sweeper, tmp_path: 
 def test_who_shares_the_run_and_whose_gamma_stays_is_told(trained: Sweeper) -> None:
     trained(*LAUNCH, "--grid", "toy.toml", "--name", "other")
     _, out, _ = trained("retrain", REFERENCE, "--sweep", "toy-smoke", "--yes")
-    assert "so is 1 cell more of this sweep: same run" in out
-    assert "so are 2 cells more of sweep 'other': same run" in out
+    assert "in this sweep 1 more cell shows the same" in out
+    assert "in sweep 'other' 2 more cells show the same" in out
     assert "γ of 2 runs trained already was measured against one of them, and stays" in out
     assert states(trained, "other")[REFERENCE] == "pending"
 
 
 def test_two_cells_of_one_run_are_one_run(trained: Sweeper) -> None:
     _, out, _ = trained("retrain", REFERENCE, REFERENCE.replace("SEP", "SIM"), "--yes")
-    assert out.startswith("1 run of sweep") and "more of this sweep" not in out
+    assert out.startswith("1 run of sweep") and "in this sweep" not in out
 
 
 def test_a_diverged_cell_can_be_trained_again(trained: Sweeper) -> None:

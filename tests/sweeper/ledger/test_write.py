@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.lease import FencedError
+from sweeper.ledger.overview import overviews
 from sweeper.ledger.write import Ledger, Provenance, RunResult
 from sweeper.states import State
 from sweeper.study.config import RunConfig
@@ -186,6 +187,10 @@ def test_a_forgotten_sweep_keeps_its_row_and_nothing_of_its_runs_goes(
         assert new.sweep_id != ledger.sweep_id
         new.register({}, smoke)
         assert read.results(engine, "a")["state"].tolist() == ["finished", *["pending"] * 3]
+    (listed,) = overviews(engine)
+    assert (listed.sweep.name, listed.cells) == ("a", {"finished": 1, "pending": 3})
+    assert {name for name, _ in read.cells_showing(engine, [smoke[0][1].key])} == {"a"}
+    assert read.options_behind(engine, [smoke[0][1].key]) == [{}]
 
 
 def test_a_run_to_train_again_is_pending_and_takes_a_new_result_alone(

@@ -8,7 +8,7 @@ from enum import StrEnum
 class State(StrEnum):
     """How an attempt stands or has ended; the values are what the database holds."""
 
-    PENDING = "pending"  # never tried
+    PENDING = "pending"  # never tried, or to be trained again as a user asked
     RUNNING = "running"  # under a live lease; shown as `unknown` or `interrupted` under any other
     FINISHED = "finished"  # has scores
     DIVERGED = "diverged"  # left the finite range: a result, never averaged

@@ -129,8 +129,7 @@ def train_missing(
     """
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
     request = Request(**sweep.options)
-    storage = claim_storage(ledger, request.storage)
-    reconcile(ledger, storage)
+    storage = settle(ledger, request.storage)
     plan = plan_of(ledger)
     missing = plan.missing(retry_failed)
     if not missing:
@@ -155,6 +154,13 @@ def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher)
     for data in dict.fromkeys(configs):
         with watcher.data() as progress:
             latents_of(data, source, progress=progress)
+
+
+def settle(ledger: Ledger, storage: str | None) -> Storage:
+    """Claims the sweep's storage, and takes up what earlier drivers left there."""
+    claimed = claim_storage(ledger, storage)
+    reconcile(ledger, claimed)
+    return claimed
 
 
 def reconcile(ledger: Ledger, storage: Storage) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from sweeper import __version__
 from sweeper.cli import sweep as study
+from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
 from sweeper.errors import SweeperError
@@ -26,13 +27,17 @@ for command in (
     study.resume,
     study.recover,
     study.status,
+    sweeps.list_,
+    sweeps.diff,
     study.report,
     study.search,
     study.export,
+    sweeps.retrain,
+    sweeps.forget,
     study.bench,
     study.doctor,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data_app, name="data")
 app.add_typer(encoders_app, name="encoders")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -76,6 +78,8 @@ Storage = Annotated[
         "the cache by default."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")]
 
 
@@ -132,6 +136,23 @@ def pack_size(text: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise SweeperError(f"--pack {text}: a number of runs, or auto")
     return int(text)
+
+
+def agreement(yes: bool) -> Callable[[Sequence[str]], bool]:
+    """What tells the user what is about to be done and asks, but with --yes, whether to go on.
+
+    It raises SweeperError where nobody can be asked.
+    """
+
+    def ask(lines: Sequence[str]) -> bool:
+        if yes:
+            typer.echo("\n".join(lines))
+            return True
+        if not sys.stdin.isatty():
+            raise SweeperError("there is no terminal to ask you at; with --yes nothing is asked")
+        return typer.confirm("\n".join([*lines, "Go on?"]))
+
+    return ask
 
 
 def console() -> Console:

@@ -9,6 +9,7 @@ import typer
 
 from sweeper.cli.options import (
     Address,
+    AsJson,
     DataRoot,
     Db,
     Device,
@@ -113,7 +114,7 @@ def status(
     name: Name = None,
     db: Db = "results.db",
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how a sweep stands. Reads only."""
     from sweeper.commands.status import show
@@ -167,16 +168,19 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="File to write; standard output by default.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="The rows of every sweep, by column `sweep`.")
+    ] = False,
     db: Db = "results.db",
 ) -> None:
-    """Write a sweep's results, one row a cell."""
+    """Write a sweep's results, or every sweep's, one row a cell."""
     from sweeper.commands.export import export as write
 
-    write(db, name, format.value, out)
+    write(db, name, every, format.value, out)
 
 
 def bench(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    as_json: AsJson = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="A rough look in half a minute, not a claim.")
     ] = False,

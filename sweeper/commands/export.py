@@ -1,4 +1,4 @@
-"""The `results` view of a sweep as a file for other tools."""
+"""The `results` view, of a sweep or of all of them, as a file for other tools."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 
 
-def export(db: str, name: str | None, format: str, out: Path | None) -> None:
-    """Writes one row a cell as csv, json (a list of objects) or parquet."""
+def export(db: str, name: str | None, every: bool, format: str, out: Path | None) -> None:
+    """Writes one row a cell, of every sweep if asked, as csv, json (a list) or parquet."""
+    if every and name is not None:
+        raise SweeperError(f"--all is every sweep; leave out '{name}', or --all")
     engine = open_reader(db)
-    frame = read.results(engine, read.find_sweep(engine, name).name)
+    sweep = read.find_sweep(engine, name)
+    frame = read.results(engine, None if every else sweep.name)
     if format == "parquet":
         if out is None:
             raise SweeperError("parquet is no text; give a file with --out")

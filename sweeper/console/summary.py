@@ -36,23 +36,22 @@ def conclude(
     for failure in read.failures(engine, plan):
         console.print(f"  {failure.count} {failure.state}: {failure.cause}", markup=False)
     if signum is None and plan.count(State.FAILED):
-        console.print(
-            f"try what failed again: sweeper resume {shlex.quote(sweep.name)}{_db(db)} "
-            "--retry-failed",
-            markup=False,
-        )
+        again = f"{command('resume', sweep.name, db)} --retry-failed"
+        console.print(f"try what failed again: {again}", markup=False)
     if signum is not None:
-        line = f"stopped by a signal; go on with: sweeper resume {shlex.quote(sweep.name)}{_db(db)}"
+        line = f"stopped by a signal; go on with: {command('resume', sweep.name, db)}"
         console.print(line, markup=False)
         return 128 + signum
     if finished:
-        line = f"figures and table: sweeper report {shlex.quote(sweep.name)}{_db(db)}"
+        line = f"figures and table: {command('report', sweep.name, db)}"
         console.print(line, markup=False)
     return 0 if finished == total else 2
 
 
-def _db(db: str) -> str:
-    return "" if db == "results.db" else f" --db {shlex.quote(redacted(db))}"
+def command(verb: str, sweep: str, db: str) -> str:
+    """What a user may type next of a sweep."""
+    of = "" if db == "results.db" else f" --db {shlex.quote(redacted(db))}"
+    return f"sweeper {verb} {shlex.quote(sweep)}{of}"
 
 
 def print_plan(

@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, instead
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
 from sweeper.states import TROUBLES, State
@@ -23,7 +24,6 @@ from sweeper.study.plan import Plan, cost, with_references
 
 # A reader's memory does not grow with the database: it asks for what concerns its own sweep.
 BATCH = 1_000  # keys in a query; databases bear some 30,000
-NAMED = 10  # sweeps that a message lists
 PACED = 500  # attempts that tell how fast this machine is
 
 
@@ -34,33 +34,43 @@ class SweepInfo:
     id: int
     name: str
     options: dict[str, Any]
+    launched: datetime  # the last time; UTC
 
 
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
-    """The sweep of that name, or the one launched last."""
-    newest = select(Sweep).order_by(Sweep.launch.desc())
-    asked = newest if name is None else newest.where(Sweep.name == name)
+    """The sweep of that name, or the one launched last. Raises SweeperError when there is none."""
     with Session(engine) as session:
+        asked = _SHOWN if name is None else _SHOWN.where(Sweep.name == name)
         if sweep := session.scalars(asked.limit(1)).first():
-            return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
-        names = ", ".join(other.name for other in session.scalars(newest.limit(NAMED)))
-    if not names:
+            return _info(sweep)
+        names = [other.name for other in session.scalars(_SHOWN)]
+    if name is None or not names:
         raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
-    raise SweeperError(f"no sweep '{name}' in this database; it holds: {names}")
+    raise SweeperError(f"no sweep '{name}' in this database; {instead(name, names)}")
 
 
 def sweeps(engine: Engine) -> list[SweepInfo]:
     """All of them, the one launched last first."""
     with Session(engine) as session:
-        rows = session.scalars(select(Sweep).order_by(Sweep.launch.desc())).all()
-        return [SweepInfo(row.id, row.name, json.loads(row.options)) for row in rows]
+        return [_info(row) for row in session.scalars(_SHOWN)]
+
+
+# A sweep without a cell was forgotten, or its driver did not live to register it.
+_SHOWN = (
+    select(Sweep)
+    .where(select(CellRow.id).where(CellRow.sweep_id == Sweep.id).exists())
+    .order_by(Sweep.launch.desc())
+)
 
 
 def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:
     """The sweep of that id."""
     with Session(engine) as session:
-        sweep = session.get_one(Sweep, sweep_id)
-        return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
+        return _info(session.get_one(Sweep, sweep_id))
+
+
+def _info(row: Sweep) -> SweepInfo:
+    return SweepInfo(row.id, row.name, json.loads(row.options), row.launched)
 
 
 def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
@@ -86,17 +96,32 @@ def is_tried(session: Session, sweep_id: int) -> bool:
     return session.scalar(tried) is not None
 
 
-def runs_of(engine: Engine, sweep_id: int) -> list[RunConfig]:
-    """The distinct runs behind a sweep's cells, in the order of the cells."""
-    query = (
-        select(Run.key, Run.config)
-        .join(CellRow, CellRow.run_id == Run.id)
-        .where(CellRow.sweep_id == sweep_id)
-        .order_by(CellRow.id)
-    )
+def runs_of(engine: Engine, sweep_id: int | None = None) -> list[RunConfig]:
+    """The distinct runs behind a sweep's cells, or all sweeps', in the order of the cells."""
+    query = select(Run.key, Run.config).join(CellRow, CellRow.run_id == Run.id)
+    if sweep_id is not None:
+        query = query.where(CellRow.sweep_id == sweep_id)
     with Session(engine) as session:
-        configs = {key: config for key, config in session.execute(query)}
+        configs = {key: config for key, config in session.execute(query.order_by(CellRow.id))}
     return [RunConfig.from_json(config) for config in configs.values()]
+
+
+def cells_showing(engine: Engine, keys: Iterable[str]) -> list[tuple[str, str]]:
+    """(sweep, label) of every cell of any sweep that shows one of the runs."""
+    query = select(Sweep.name, CellRow.label).join(CellRow, CellRow.sweep_id == Sweep.id).join(Run)
+    with Session(engine) as session:
+        batches = (query.where(Run.key.in_(batch)) for batch in _batches(keys))
+        return [(sweep, label) for batch in batches for sweep, label in session.execute(batch)]
+
+
+def options_behind(engine: Engine, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """The options of every sweep, forgotten ones too, that has tried one of the runs."""
+    tried = select(Attempt.sweep_id).join(Run)
+    with Session(engine) as session:
+        ids = {
+            i for batch in _batches(keys) for i in session.scalars(tried.where(Run.key.in_(batch)))
+        }
+        return [json.loads(session.get_one(Sweep, i).options) for i in sorted(ids)]
 
 
 def plan_of(engine: Engine, runs: Iterable[RunConfig]) -> Plan:
@@ -168,17 +193,22 @@ def pace(engine: Engine) -> float | None:
     return sum(seconds or 0.0 for _, seconds in past) / work if work else None
 
 
-def results(engine: Engine, sweep: str) -> pd.DataFrame:
-    """The sweep's rows of the `results` view, one a cell, in the order of the cells."""
-    query = text("SELECT * FROM results WHERE sweep = :sweep")
+def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
+    """The sweep's rows of the `results` view, one a cell, in the order of the cells.
+
+    Of every sweep, one after another by name, when `sweep` is None.
+    """
+    query, of = "SELECT * FROM results", None
+    if sweep is not None:
+        query, of = f"{query} WHERE sweep = :sweep", find_sweep(engine, sweep).id
     with engine.connect() as connection:
-        frame = pd.read_sql(query, connection, params={"sweep": sweep})
+        frame = pd.read_sql(text(query), connection, params={"sweep": sweep} if sweep else None)
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    plan = plan_of(engine, runs_of(engine, find_sweep(engine, sweep).id))
+    plan = plan_of(engine, runs_of(engine, of))
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [states.get(key, state) for key, state in rows]
-    return frame
+    return frame if sweep else frame.sort_values("sweep", kind="stable", ignore_index=True)
 
 
 def maps(engine: Engine) -> dict[tuple[str, str], str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
@@ -34,6 +36,7 @@ from sweeper.study.plan import conflict
 
 # A run in one of these states is no other driver's to train.
 TAKEN = (State.RUNNING, State.FINISHED, State.DIVERGED)
+TO_RETRAIN = "to be trained again, as a user asked"
 
 
 class Ledger:
@@ -149,7 +152,40 @@ class Ledger:
     def note(self, kind: str, detail: str) -> None:
         """Adds an event to the sweep's history."""
         with self._transaction("note") as session:
-            session.add(HistoryRow(sweep_id=self.sweep_id, kind=kind, detail=detail))
+            session.add(self._event(kind, detail))
+
+    def forget(self) -> None:
+        """Takes the sweep's cells away and frees its name; runs, attempts and scores stay."""
+        with self._transaction("forget") as session:
+            mine = delete(CellRow).where(CellRow.sweep_id == self.sweep_id)
+            cells = session.execute(mine).rowcount  # type: ignore[attr-defined]
+            sweep = session.get_one(Sweep, self.sweep_id)
+            session.add(self._event("forgotten", f"'{sweep.name}' and its {cells} cells"))
+            now = datetime.now(UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+            # The id: names are unique, and a name can be forgotten twice in a second.
+            sweep.name = f"{sweep.name} (forgotten {now}, sweep {sweep.id})"
+
+    def retrain(self, cells: Mapping[str, str]) -> None:
+        """Takes back what runs scored (run key → a cell's label), so that they are trained again.
+
+        The numbers stay in the sweep's history, and the attempts are as they were.
+        """
+        pack = f"retrain-{uuid.uuid4().hex}"
+        with self._transaction("retrain") as session:
+            for key, run_id in _run_ids(session, list(cells)).items():
+                detail: dict[str, Any] = {"run": key, "cell": cells[key], "scores": None}
+                if score := session.get(Score, run_id):
+                    columns = Score.__table__.columns.keys()
+                    detail["scores"] = {name: getattr(score, name) for name in columns}
+                    session.delete(score)
+                session.add(self._event("retrain", json.dumps(detail, sort_keys=True)))
+                # Without it the run would look as its latest attempt ended: finished, say.
+                mark = self._attempt(run_id, pack, Provenance())
+                mark.state, mark.cause, mark.ended = State.PENDING, TO_RETRAIN, func.now()
+                session.add(mark)
+
+    def _event(self, kind: str, detail: str) -> HistoryRow:
+        return HistoryRow(sweep_id=self.sweep_id, kind=kind, detail=detail)
 
     def store_map(self, drawn: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
         """Stores a map, a row of `maps` with those of `map_points`, in an older one's place."""

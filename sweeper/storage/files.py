@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +30,15 @@ def ledger_root(storage: str | None, ledger: str) -> str:
     """The folder of one ledger, under `storage` (a directory or URI) or under the cache."""
     base = storage or os.environ.get("SWEEPER_STORAGE") or str(cache_root())
     return f"{base.rstrip('/')}/{LEDGERS}/{ledger}"
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turns a storage that cannot be read or written into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise SweeperError(f"the sweep's storage: {error}; mend that and try again") from None
 
 
 class Storage:

@@ -37,12 +37,21 @@ class BadResultError(ValueError):
 def leave_result(storage: Storage, pack: str, result: RunResult) -> None:
     """Keeps a run's result beside the checkpoints. Raises OSError when there is no room."""
     body = canonical_json({"pack": pack, "result": dataclasses.asdict(result)})
-    storage.write_json(f"results/{result.key}.json", {"sha256": _digest(body), "body": body})
+    storage.write_json(_result(result.key), {"sha256": _digest(body), "body": body})
+
+
+def remove_result(storage: Storage, key: str) -> None:
+    """Takes away what a worker left of a run, so that nobody imports it again."""
+    storage.delete(_result(key))
+
+
+def _result(key: str) -> str:
+    return f"results/{key}.json"
 
 
 def find_result(storage: Storage, key: str) -> tuple[str, RunResult] | None:
     """The pack and the result that a worker left of a run, or None. Raises BadResultError."""
-    text = storage.read(f"results/{key}.json")
+    text = storage.read(_result(key))
     if text is None:
         return None
     try:
@@ -72,7 +81,16 @@ def leave_manifest(storage: Storage, manifest: Manifest) -> None:
     ]
     extra = [run.to_json() for run in manifest.extra_runs]
     document = {"options": dict(manifest.options), "cells": cells, "extra": extra}
-    storage.write_json(f"sweeps/{quote(manifest.name, safe='')}.json", document)
+    storage.write_json(_manifest_of(manifest.name), document)
+
+
+def remove_manifest(storage: Storage, sweep: str) -> None:
+    """Takes a sweep's manifest away, so that no recovery brings the sweep back."""
+    storage.delete(_manifest_of(sweep))
+
+
+def _manifest_of(sweep: str) -> str:
+    return f"sweeps/{quote(sweep, safe='')}.json"
 
 
 def manifest_names(storage: Storage) -> list[str]:

@@ -132,13 +132,18 @@ class RunConfig:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """What sets two configs apart, field by field: `training.epochs 2 → 3`."""
-    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
-    names = dict.fromkeys([*before, *after])
-    return [
-        f"{name} {before.get(name)} → {after.get(name)}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    changed = changes(dataclasses.asdict(old), dataclasses.asdict(new))
+    return [f"{name} {before} → {after}" for name, (before, after) in changed.items()]
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Field (`section.field`) → what it was and what it is, of those that two documents differ in.
+
+    A field that one of them lacks is None there.
+    """
+    before, after = _flat(old), _flat(new)
+    both = {name: (before.get(name), after.get(name)) for name in [*before, *after]}
+    return {name: (was, now) for name, (was, now) in both.items() if was != now}
 
 
 def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -86,9 +86,9 @@ class Sweep:
         command += arguments
         return self._process(command, fault, settings)
 
-    def sweeper(self, *arguments: str) -> int:
-        """Any command, to its end: its exit code."""
-        return ended(self._process(list(arguments), "", {}))
+    def sweeper(self, *arguments: str, fault: str = "") -> int:
+        """Any command, to its end: its exit code, negative when a signal killed it."""
+        return ended(self._process(list(arguments), fault, {}))
 
     def _process(self, command: list[str], fault: str, settings: Mapping[str, Any]) -> BaseProcess:
         from tests.faults.drive import drive

@@ -23,6 +23,10 @@ COMMANDS = [
     "resume",
     "recover",
     "status",
+    "list",
+    "diff",
+    "retrain",
+    "forget",
     "report",
     "export",
     "doctor",
@@ -89,6 +93,13 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         ("report --table 2", "there is no table 2; choose from: 1"),
         ("report --format gif", "'gif' is not one of 'png', 'pdf', 'svg'"),
         ("export", "no database at results.db"),
+        ("export a --all", "--all is every sweep; leave out 'a', or --all"),
+        ("list", "no database at results.db"),
+        ("diff a b", "no database at results.db"),
+        ("diff a", "Missing argument 'b'"),
+        ("forget a --yes", "no database at results.db"),
+        ("forget", "Missing argument"),
+        ("retrain cell --yes", "no database at results.db"),
         ("data info --preset big", "unknown preset 'big'"),
     ],
 )
@@ -154,6 +165,28 @@ def test_export_writes_one_row_a_cell(sweeper: Sweeper, half_done: str, format: 
     assert code == 0 and len(rows) == 4
 
 
+def test_export_of_all_has_every_sweeps_rows(
+    sweeper: Sweeper, half_done: str, smoke: list[tuple[Cell, RunConfig]], ledger: Ledger
+) -> None:
+    with Ledger.of(ledger.engine, "B") as other:
+        other.register({}, smoke[:2])
+    for asked in ((), ("a",)):
+        rows = json.loads(sweeper("export", *asked, "--db", half_done, "--format", "json")[1])
+        assert len(rows) == (4 if asked else 2)
+    rows = json.loads(sweeper("export", "--all", "--db", half_done, "--format", "json")[1])
+    assert [row["sweep"] for row in rows] == ["B", "B", "a", "a", "a", "a"]
+    assert [row["state"] for row in rows] == [
+        *("finished", "failed"),
+        *("finished", "failed", "diverged", "pending"),
+    ]
+
+
+def test_an_unknown_sweep_is_told_with_the_nearest_names(sweeper: Sweeper, half_done: str) -> None:
+    code, _, err = sweeper("status", "aa", "--db", half_done)
+    assert (code, err) == (1, "sweeper: no sweep 'aa' in this database; did you mean 'a'?\n")
+    assert sweeper("status", "x", "--db", half_done)[2].endswith("this database; it holds: a\n")
+
+
 def test_export_to_parquet_needs_a_file(sweeper: Sweeper, half_done: str, tmp_path: Path) -> None:
     import pandas as pd
 
@@ -189,7 +222,11 @@ def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
         "--device --dry-run --retry-failed",
         "status": "--watch --json --db",
         "report": "--figure --table --out --format --db",
-        "export": "--format --db",
+        "export": "--format --all --db",
+        "list": "--json --db",
+        "diff": "--json --db",
+        "forget": "--yes --db",
+        "retrain": "--sweep --yes --db",
         "search": "--trials",
         "bench": "--json",
     }

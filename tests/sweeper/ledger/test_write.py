@@ -8,6 +8,8 @@ from sqlalchemy import Engine, text
 
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
+from sweeper.ledger.lease import FencedError
+from sweeper.ledger.overview import overviews
 from sweeper.ledger.write import Ledger, Provenance, RunResult
 from sweeper.states import State
 from sweeper.study.config import RunConfig
@@ -191,3 +193,55 @@ def test_the_runs_of_a_sweep_come_back_as_they_went_in(
 ) -> None:
     ledger.register({}, smoke)
     assert read.runs_of(engine, ledger.sweep_id) == [run for _, run in smoke]
+
+
+def test_a_forgotten_sweep_keeps_its_row_and_nothing_of_its_runs_goes(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    train(ledger, "p", [scored(smoke[0][1].key)])
+    ledger.forget()
+    assert [count(engine, table) for table in ("cells", "runs", "attempts", "scores")] == [
+        0,
+        4,
+        1,
+        1,
+    ]
+    assert read.sweep_of(engine, ledger.sweep_id).name.startswith("a (forgotten 2")
+    assert read.sweeps(engine) == []
+    with Ledger.of(engine, "a") as new:
+        assert new.sweep_id != ledger.sweep_id
+        new.register({}, smoke)
+        assert read.results(engine, "a")["state"].tolist() == ["finished", *["pending"] * 3]
+    (listed,) = overviews(engine)
+    assert (listed.sweep.name, listed.cells) == ("a", {"finished": 1, "pending": 3})
+    assert {name for name, _ in read.cells_showing(engine, [smoke[0][1].key])} == {"a"}
+    assert read.options_behind(engine, [smoke[0][1].key]) == [{}]
+
+
+def test_a_run_to_train_again_is_pending_and_takes_a_new_result_alone(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    cell, run = smoke[0]
+    ledger.register({}, smoke)
+    train(ledger, "p", [scored(run.key, 0.5)])
+    ledger.retrain({run.key: cell.label})
+    assert read.states(engine, [run.key]) == {run.key: State.PENDING}
+    ledger.record("p", [scored(run.key, 0.5)], None)  # as a late event of the old pack would
+    assert read.states(engine, [run.key]) == {run.key: State.PENDING}
+    train(ledger, "q", [scored(run.key, 0.75)])
+    row = read.results(engine, "a").iloc[0]
+    assert (row["state"], row["pitch_overall"]) == ("finished", 0.75)
+
+
+@pytest.mark.parametrize("step", ["forget", "retrain"])
+def test_a_driver_that_was_taken_over_can_neither_forget_nor_retrain(
+    ledger: Ledger, engine: Engine, smoke: Smoke, step: str
+) -> None:
+    ledger.register({}, smoke)
+    train(ledger, "p", [scored(smoke[0][1].key)])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET token = token + 1"))
+    with pytest.raises(FencedError):
+        ledger.forget() if step == "forget" else ledger.retrain({smoke[0][1].key: "cell"})
+    assert [count(engine, table) for table in ("cells", "scores", "attempts")] == [4, 1, 1]

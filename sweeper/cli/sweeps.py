@@ -1,0 +1,77 @@
+"""The commands over what a database holds: its sweeps listed, compared, forgotten, trained anew."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.options import AsJson, Db, Yes, agreement, console
+
+
+def list_(db: Db = "results.db", as_json: AsJson = False) -> None:
+    """List every sweep of the database, the one launched last first. Reads only.
+
+    The state, in a word: running (a driver is at work), finished, unfinished (resume goes on),
+    pending (nothing was tried yet), failed or diverged (all was tried), unknown (its driver, on
+    another machine, is silent).
+    """
+    from sweeper.commands.list import show_list
+
+    show_list(db, as_json, console())
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="A sweep.")],
+    b: Annotated[str, typer.Argument(help="Another sweep of the same database.")],
+    db: Db = "results.db",
+    as_json: AsJson = False,
+) -> None:
+    """Say what sets two sweeps apart: options, config fields, cells, and what the cells scored.
+
+    Numbers are compared cell by cell, B less A, over the cells of the same label that are finished
+    in both. Reads only.
+    """
+    from sweeper.commands.diff import show_diff
+
+    show_diff(db, a, b, as_json, console())
+
+
+def forget(
+    sweep: Annotated[str, typer.Argument(help="The sweep to forget.")],
+    db: Db = "results.db",
+    yes: Yes = False,
+) -> None:
+    """Take a sweep's cells out of the database, so that its name is free for another grid.
+
+    What its runs scored stays: other sweeps may show the same runs, and a later launch of the same
+    cells finds them finished.
+    """
+    from sweeper.commands.forget import forget as take_out
+
+    raise typer.Exit(take_out(db, sweep, agreement(yes), console()))
+
+
+def retrain(
+    cells: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CELL",
+            help="Labels of cells as `sweeper export` shows them, each in quotes: "
+            "'Cosine SEP λ=0.6 seed 0'.",
+        ),
+    ],
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", help="Their sweep; the one launched last by default.")
+    ] = None,
+    db: Db = "results.db",
+    yes: Yes = False,
+) -> None:
+    """Have cells trained again by the next launch or resume, whatever has become of them.
+
+    Their scores, result files and checkpoints go; the old numbers stay in the sweep's history.
+    Diverged and failed cells may be named too.
+    """
+    from sweeper.commands.retrain import retrain as take_back
+
+    raise typer.Exit(take_back(db, sweep, cells, agreement(yes), console()))

@@ -80,6 +80,9 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed ru
 
 
 def absolute(storage: str | None) -> str | None:
+    """A directory by its whole path. Raises SweeperError when it has no name."""
+    if storage is not None and not storage.strip():
+        raise SweeperError("--storage is empty; name a directory or a URI, or leave it out")
     return storage if storage is None or "://" in storage else str(Path(storage).absolute())
 
 
@@ -129,7 +132,7 @@ def data_of(grid: str, preset: str, dataset: str | None, encoder: str | None) ->
 def pack_size(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise SweeperError(f"--pack {text}: a number of runs, or auto")
     return int(text)
 

@@ -112,13 +112,18 @@ def recover(db: Db = "results.db", storage: Storage = None) -> None:
 def status(
     name: Name = None,
     db: Db = "results.db",
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on looking until nothing trains any more.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
 ) -> None:
-    """Show how a sweep stands. Reads only."""
+    """Show how a sweep stands. Reads only.
+
+    With --watch the exit code is the sweep's: 0 all finished, 2 something is missing or failed.
+    """
     from sweeper.commands.status import show
 
-    show(db, name, watch=watch, as_json=as_json, console=console())
+    raise typer.Exit(show(db, name, watch=watch, as_json=as_json, console=console()))
 
 
 def report(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
 from sweeper.ledger.connect import database_url, redacted, writer
 from sweeper.ledger.write import Ledger
@@ -23,7 +24,8 @@ def recover(db: str, storage: str | None, console: Console) -> int:
         for manifest in manifests(root):
             with Ledger.of(engine, manifest.name) as ledger:
                 recovered, planned = _rebuild(ledger, root, manifest)
-            console.print(f"{manifest.name}: {recovered} of {planned} runs recovered", markup=False)
+            line = f"{printable(manifest.name)}: {recovered} of {counted(planned, 'run')} recovered"
+            console.print(line, markup=False)
     return 0
 
 

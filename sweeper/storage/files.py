@@ -30,6 +30,20 @@ def ledger_root(storage: str | None, ledger: str) -> str:
     return f"{base.rstrip('/')}/{LEDGERS}/{ledger}"
 
 
+def check_writable(storage: str | None) -> None:
+    """Raises SweeperError when this machine cannot write to `storage` or to the cache.
+
+    Nothing is made; what a URI names is asked only when it is used.
+    """
+    storage = storage or os.environ.get("SWEEPER_STORAGE")
+    for what, folder in (("--storage", storage), ("SWEEPER_CACHE", str(cache_root()))):
+        if folder and "://" not in folder:
+            path = Path(folder).absolute()
+            there = next(place for place in (path, *path.parents) if place.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise SweeperError(f"cannot write to {folder}; name another directory by {what}")
+
+
 class Storage:
     """Files by name under a directory or a URI such as s3://bucket/sweeps."""
 

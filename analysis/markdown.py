@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 
@@ -30,7 +31,7 @@ def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
 
 def without_html(document: str) -> str:
     """A Markdown document in which a name from the database cannot be HTML."""
-    return document.replace("<", "&lt;")
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", document)
 
 
 def _cell(text: str) -> str:

@@ -14,6 +14,7 @@ from sweeper.cli.options import (
     Device,
     Encoder,
     Executor,
+    GridName,
     Name,
     OptionalDataset,
     Picture,
@@ -32,9 +33,7 @@ from sweeper.cli.options import (
 
 
 def launch(
-    grid: Annotated[
-        str, typer.Option(help="full, ablation, baselines, smoke, or a TOML file.")
-    ] = "full",
+    grid: GridName = "full",
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
     dataset: OptionalDataset = None,
@@ -183,7 +182,7 @@ def export(
 def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A rough look in half a minute, not a claim.")
+        bool, typer.Option("--quick", help="A rough look in about two minutes, not a claim.")
     ] = False,
     device: Annotated[Device, typer.Option(help="Where the arms train.")] = Device.auto,
 ) -> None:

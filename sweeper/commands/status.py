@@ -144,8 +144,8 @@ def _watch(look_again: Callable[[], Status], db: str, as_json: bool, console: Co
     else:
         with Live(console=console, auto_refresh=False) as live:
             for status in _until_over(look_again):
-                pace = Text("" if status.is_over else status.pace, style="bold")
-                live.update(Group(status.shown, pace), refresh=True)
+                pace = [Text(status.pace, style="bold")] if not status.is_over else []
+                live.update(Group(status.shown, *pace), refresh=True)
     if status.missing and not as_json:
         again = command("resume", db, status.sweep.name)
         console.print(f"no driver is at work; go on with: {again}", markup=False)
@@ -160,7 +160,7 @@ def _until_over(look_again: Callable[[], Status]) -> Iterator[Status]:
     heard, before = time.monotonic(), None
     while True:
         status = look_again()
-        if (seen := (status.counts, status.pace)) != before:
+        if (seen := (status.counts, status.pace, status.is_over)) != before:
             yield status
         before = seen
         if status.driver != UNKNOWN:

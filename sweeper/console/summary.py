@@ -96,8 +96,10 @@ def time_left(missing: list[RunConfig], pace: float | None, packs: list[read.Ope
     """How long the packs at work, wherever they are, will need for all that is missing."""
     if not missing:
         return ""
+    if not packs:
+        return "no pack is at work yet"
     at_work = f"{counted(len(packs), 'pack')} at work"
-    if pace is None or not packs:
+    if pace is None:
         return at_work
     done = sum(min(pack.seconds, pace * pack.work) for pack in packs)
     left = max(0.0, pace * sum(map(cost, missing)) - done) / len(packs)

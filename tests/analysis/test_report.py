@@ -102,7 +102,9 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def test_a_name_in_the_database_is_neither_html_nor_the_end_of_a_cell(tmp_path: Path) -> None:
     rows = [
-        {**row, "principle": "<script>a()</script>|b"} if row.get("principle") == "Cosine" else row
+        {**row, "principle": f"{name}<script>a()</script>|b"}
+        if (name := row.get("principle"))
+        else row
         for row in full_rows(1)
     ]
     files = written(tmp_path, rows)

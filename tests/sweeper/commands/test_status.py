@@ -152,4 +152,5 @@ def test_the_time_left_is_the_missing_work_at_the_pace_of_the_packs_at_work(smok
     )
     assert time_left(runs, pace, [half_done, fresh]).startswith("about 0:07:30 left")
     assert time_left(runs, None, [fresh]) == "1 pack at work"
+    assert time_left(runs, pace, []) == "no pack is at work yet"
     assert time_left([], pace, []) == ""

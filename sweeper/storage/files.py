@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,15 +34,19 @@ def ledger_root(storage: str | None, ledger: str) -> str:
 def check_writable(storage: str | None) -> None:
     """Raises SweeperError when this machine cannot write to `storage` or to the cache.
 
-    Nothing is made; what a URI names is asked only when it is used.
+    Nothing stays there; what a URI names is asked only when it is used.
     """
     storage = storage or os.environ.get("SWEEPER_STORAGE")
     for what, folder in (("--storage", storage), ("SWEEPER_CACHE", str(cache_root()))):
         if folder and "://" not in folder:
             path = Path(folder).absolute()
             there = next(place for place in (path, *path.parents) if place.exists())
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise SweeperError(f"cannot write to {folder}; name another directory by {what}")
+            try:
+                tempfile.TemporaryFile(dir=there).close()
+            except OSError as error:
+                raise SweeperError(
+                    f"cannot write to {folder} ({error.strerror}); name another directory by {what}"
+                ) from None
 
 
 class Storage:

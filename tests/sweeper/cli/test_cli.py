@@ -82,7 +82,8 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         (f"launch --name {'n' * 101}", "has 101 characters; at most 100 are taken"),
         ("encoders compare --name a/b", "--name a/b: a slash"),
         ("launch --storage=", "--storage is empty"),
-        ("launch --storage /dev/null/x", "cannot write to /dev/null/x"),
+        ("launch --storage /dev/null/x", "cannot write to /dev/null/x (Not a directory)"),
+        ("launch --storage /proc/x", "cannot write to /proc/x"),
         ("recover --storage=", "--storage is empty"),
         ("launch --pack ²", "--pack ²: a number of runs, or auto"),
         ("launch --pack none", "--pack none: a number of runs, or auto"),
@@ -188,7 +189,8 @@ def test_a_cache_that_cannot_be_written_is_one_line_and_makes_no_database(
     code, _, err = sweeper("launch", "--preset", "smoke")
     assert (code, err) == (
         1,
-        "sweeper: cannot write to /dev/null/cache; name another directory by SWEEPER_CACHE\n",
+        "sweeper: cannot write to /dev/null/cache (Not a directory); "
+        "name another directory by SWEEPER_CACHE\n",
     )
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from sweeper.commands import status
 from sweeper.console.summary import time_left
@@ -56,10 +56,10 @@ def half(db: str, ledger: Ledger, smoke: Smoke) -> list[str]:
 def test_grid_text_and_json_agree_on_every_state(
     db: str, half: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = show(db)
-    grid, counts = text.splitlines()[:-2], text.splitlines()[-2]
+    told = show(db)
+    grid = told.splitlines()[:-2]
     assert sum(line.count("◌") for line in grid if "stopped" not in line) == 2
-    assert "4 runs: 1 finished, 2 interrupted, 1 pending" in text, counts
+    assert "4 runs: 1 finished, 2 interrupted, 1 pending" in told
     status.show(db, None, watch=False, as_json=True, console=console_of())
     found = json.loads(capsys.readouterr().out)
     assert (found["finished"], found["interrupted"], found["pending"]) == (1, 2, 1)
@@ -86,9 +86,9 @@ def test_control_codes_of_a_database_never_reach_the_terminal(
     ledger.register({"grid": "smoke"}, smoke)
     evil = RunResult(smoke[0][1].key, "failed", cause="\x1b[2J[/bold]", traceback="\x1b]0;x\x07")
     train(ledger, "p", [evil])
-    text = show(db)
-    assert "\x1b" not in text and "\x07" not in text
-    assert "\\x1b[2J[/bold]" in text
+    told = show(db)
+    assert "\x1b" not in told and "\x07" not in told
+    assert "\\x1b[2J[/bold]" in told
 
 
 @pytest.fixture
@@ -111,9 +111,33 @@ def test_a_watch_ends_with_the_sweeps_exit_code_once_its_driver_is_gone(
         train(ledger, "p", [scored(run.key) for _, run in smoke])
         console = console_of(terminal)
         assert status.show(db, None, watch=True, as_json=False, console=console) == 0
-    text = text_of(console)
-    assert "4/4 cells" in text and "go on with" not in text
-    assert not terminal or text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+    told = text_of(console)
+    assert "4/4 cells" in told and "go on with" not in told
+    assert not terminal or told.count("\x1b[?25l") == told.count("\x1b[?25h") == 1
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_watch_goes_on_while_its_driver_lives_though_nothing_trains_yet(
+    db: str, ledger: Ledger, smoke: Smoke
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    keys = [run.key for _, run in smoke]
+    finish = threading.Timer(0.5, train, (ledger, "p", [scored(key) for key in keys]))
+    finish.start()
+    console = console_of()
+    assert status.show(db, None, watch=True, as_json=False, console=console) == 0
+    counts = [line for line in text_of(console).splitlines() if line.startswith("4 runs")]
+    assert (counts[0], counts[-1]) == ("4 runs: 4 pending", "4 runs: 4 finished")
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_driver_elsewhere_that_stays_silent_is_taken_for_gone(
+    db: str, engine: Engine, half: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET host = 'elsewhere', expires = heartbeat - 9"))
+    monkeypatch.setattr(status, "LEASE_SECONDS", 0.2)
+    assert status.show(db, None, watch=True, as_json=False, console=console_of()) == 2
 
 
 @pytest.mark.usefixtures("quickly")

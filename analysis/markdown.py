@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 
@@ -28,8 +29,18 @@ def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
     return f"Means of {counted}, {interval}."
 
 
+def without_html(document: str) -> str:
+    """A Markdown document in which a name from the database cannot be HTML."""
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", document)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "&#124;").splitlines())
+
+
 def markdown_table(table: pd.DataFrame, rule: str = "---") -> str:
     """A frame of strings as Markdown; `rule` aligns every column but the first."""
     columns = list(table.columns)
-    lines = [columns, ["---", *[rule] * (len(columns) - 1)], *table.to_numpy().tolist()]
+    rows = [[_cell(text) for text in row] for row in table.to_numpy().tolist()]
+    lines = [columns, ["---", *[rule] * (len(columns) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from analysis import findings, table1
 from analysis.comparison import Comparison
 from analysis.figures import encoders, figure2, figure3, figure4, style
+from analysis.markdown import without_html
 from analysis.results import Provenance, Results
 
 FORMATS = ("png", "pdf", "svg")
@@ -92,7 +93,7 @@ def report_comparison(
     drawn = encoders.draw(comparison)
     files = {f"encoders.{format}": _picture(drawn, format) for format in formats}
     files["encoders.csv"] = _csv(comparison.table)
-    files["encoders.md"] = encoders.markdown(comparison).encode()
+    files["encoders.md"] = without_html(encoders.markdown(comparison)).encode()
     return _write(files, out)
 
 
@@ -133,7 +134,7 @@ def _csv(table: pd.DataFrame) -> bytes:
 def _text(text: str, provenance: Provenance) -> bytes:
     """A text with the line of provenance below it, then the cells that are not finished."""
     details = f"\n{provenance.details}\n" if provenance.details else ""
-    return f"{text}\n{provenance.line}\n{details}".encode()
+    return without_html(f"{text}\n{provenance.line}\n{details}").encode()
 
 
 def _check_choices(what: str, asked: Collection[object], choices: Collection[object]) -> None:

@@ -51,6 +51,28 @@ class Interrupt:
 
 
 @contextmanager
+def told_at_once(interrupt: Interrupt, tell: Callable[[int], None]) -> Iterator[None]:
+    """Calls `tell` with the signal within a tenth of a second, from a thread of its own.
+
+    Whoever waits for packs to save themselves asks too rarely, and a handler must not print.
+    """
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.wait(0.1):
+            if interrupt.signum is not None:
+                return tell(interrupt.signum)
+
+    thread = threading.Thread(target=wait, name="interrupt", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
 def interruptible() -> Iterator[Interrupt]:
     """Catches SIGINT and SIGTERM for the time of a sweep.
 

@@ -23,5 +23,7 @@ class State(StrEnum):
 
 # A run in one of these states is done: it is not trained again unless a user asks.
 DONE = (State.FINISHED, State.DIVERGED, State.FAILED)
+# Broken off: shown as interrupted, for a launch goes on with them.
+STOPPED = (State.INTERRUPTED, State.UNCONFIRMED, State.OUT_OF_MEMORY, State.INFRASTRUCTURE)
 # Ends that a user should hear of.
 TROUBLES = (State.FAILED, State.DIVERGED, State.OUT_OF_MEMORY, State.INFRASTRUCTURE)

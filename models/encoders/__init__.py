@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders.logmel import LogMel
+from models.names import unknown
 
 
 class Encoder(Protocol):
@@ -89,8 +90,7 @@ def make_encoder(name: str) -> Encoder:
         made: Encoder = encoder_class(kind)(weights or None)
         return made
     if name not in ENCODERS:
-        choices = ", ".join([*ENCODERS, *PRETRAINED])
-        raise ValueError(f"unknown encoder '{name}'; choose one of {choices}")
+        raise ValueError(unknown("encoder", name, [*ENCODERS, *PRETRAINED]))
     return ENCODERS[name]()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,7 +20,7 @@ BASELINES = {
     "b0_per_core": "plain loop, one process a core",
     "b1": "tuned loop, one run at a time",
     "b1_per_core": "tuned loop, one process a core",
-    "vmap": "torch.func.vmap, a process a core",
+    "vmap": "vmap, one process a core",
     "b2": "one run, its step a CUDA graph",
 }
 
@@ -26,12 +28,22 @@ BASELINES = {
 def run(*, quick: bool, as_json: bool, device: str, console: Console) -> None:
     """Measures and prints; with `as_json` one JSON object and nothing else."""
     settings, device = QUICK if quick else FULL, choose_device(device)
+    with _progress(Console(stderr=True)) as tell:
+        report = measure(settings, device, tell)
     if as_json:
-        print(json.dumps(measure(settings, device), indent=2, allow_nan=False))
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        console.print(rendered(report))
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """Says what is measured: one line that changes, or lines where there is no terminal."""
+    if not console.is_terminal:
+        yield lambda line: console.print(f"bench: {line}", markup=False)
         return
     with console.status("starting") as status:
-        report = measure(settings, device, status.update)
-    console.print(rendered(report))
+        yield status.update
 
 
 def rendered(report: Report) -> RenderableType:
@@ -74,7 +86,7 @@ def _comparison(report: Report) -> Table:
     table.add_row(*_pace("[bold]sweeper, one process a core[/bold]", report["arms"]["ours"]))
     for name, ratio in report["ratios"].items():
         times = f"[bold]{ratio['median']:.2f}×[/bold]"
-        span = f"[dim]{ratio['low']:.2f} – {ratio['high']:.2f}[/dim]"
+        span = f"[dim]{ratio['low']:.2f}–{ratio['high']:.2f}[/dim]"
         table.add_row(*_pace(BASELINES[name], report["arms"][name]), times, span)
     return table
 

@@ -12,6 +12,7 @@ from sweeper.cli import sweep as study
 from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
+from sweeper.console.words import printable
 from sweeper.errors import SweeperError
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except SweeperError as error:
-        print(f"sweeper: {error}", file=sys.stderr)
+        print(f"sweeper: {printable(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # a usage error knows which command it was

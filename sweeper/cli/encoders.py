@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli import completion
 from sweeper.cli.options import (
     DataRoot,
     Dataset,
@@ -38,7 +39,8 @@ def encoders_compare(
         list[str] | None,
         typer.Option(
             help="NAME, or NAME:PATH_OR_HUB_NAME; may be repeated. By default all whose weights "
-            "are at hand."
+            "are at hand.",
+            autocompletion=completion.encoders,
         ),
     ] = None,
     preset: PresetName = "paper",

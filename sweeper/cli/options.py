@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sweeper.cli import completion
 from sweeper.errors import SweeperError
 
 
@@ -37,24 +38,51 @@ class Picture(StrEnum):
     svg = "svg"
 
 
-Name = Annotated[str | None, typer.Argument(help="The sweep; the one launched last by default.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        help="The sweep; the one launched last by default.", autocompletion=completion.sweeps
+    ),
+]
 Db = Annotated[
     str, typer.Option("--db", help="Results database: a file, or postgresql+psycopg://…")
 ]
 PresetName = Annotated[
-    str, typer.Option("--preset", help="Size of the study: paper, quick, smoke.")
+    str,
+    typer.Option(
+        "--preset",
+        help="Size of the study: paper, quick, smoke.",
+        autocompletion=completion.presets,
+    ),
 ]
-Dataset = Annotated[str, typer.Option(help="Where the clips come from: notes, nsynth.")]
+GridName = Annotated[
+    str,
+    typer.Option(
+        "--grid",
+        help="full, ablation, baselines, smoke, or a TOML file.",
+        autocompletion=completion.grids,
+    ),
+]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        help="Where the clips come from: notes, nsynth.", autocompletion=completion.datasets
+    ),
+]
 OptionalDataset = Annotated[
     str | None,
-    typer.Option(help="Where the clips come from: notes (by default), nsynth."),
+    typer.Option(
+        help="Where the clips come from: notes (by default), nsynth.",
+        autocompletion=completion.datasets,
+    ),
 ]
 Encoder = Annotated[
     str | None,
     typer.Option(
         help="The frozen encoder: logmel, mae; or audiomae, audioldm, dac, encodec, ast, clap, hf; "
         "with :PATH_OR_HUB_NAME for weights of your own. By default the preset's: mae of paper, "
-        "logmel of quick and smoke."
+        "logmel of quick and smoke.",
+        autocompletion=completion.encoders,
     ),
 ]
 DataRoot = Annotated[
@@ -84,6 +112,9 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed ru
 
 
 def absolute(storage: str | None) -> str | None:
+    """A directory by its whole path. Raises SweeperError when it has no name."""
+    if storage is not None and not storage.strip():
+        raise SweeperError("--storage is empty; name a directory or a URI, or leave it out")
     return storage if storage is None or "://" in storage else str(Path(storage).absolute())
 
 
@@ -133,7 +164,7 @@ def data_of(grid: str, preset: str, dataset: str | None, encoder: str | None) ->
 def pack_size(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise SweeperError(f"--pack {text}: a number of runs, or auto")
     return int(text)
 

@@ -15,6 +15,7 @@ from sweeper.cli.options import (
     Device,
     Encoder,
     Executor,
+    GridName,
     Name,
     OptionalDataset,
     Picture,
@@ -33,9 +34,7 @@ from sweeper.cli.options import (
 
 
 def launch(
-    grid: Annotated[
-        str, typer.Option(help="full, ablation, baselines, smoke, or a TOML file.")
-    ] = "full",
+    grid: GridName = "full",
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
     dataset: OptionalDataset = None,
@@ -113,13 +112,18 @@ def recover(db: Db = "results.db", storage: Storage = None) -> None:
 def status(
     name: Name = None,
     db: Db = "results.db",
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on looking until nothing trains any more.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a sweep stands. Reads only."""
+    """Show how a sweep stands. Reads only.
+
+    With --watch the exit code is the sweep's: 0 all finished, 2 something is missing or failed.
+    """
     from sweeper.commands.status import show
 
-    show(db, name, watch=watch, as_json=as_json, console=console())
+    raise typer.Exit(show(db, name, watch=watch, as_json=as_json, console=console()))
 
 
 def report(
@@ -182,7 +186,7 @@ def export(
 def bench(
     as_json: AsJson = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A rough look in half a minute, not a claim.")
+        bool, typer.Option("--quick", help="A rough look in about two minutes, not a claim.")
     ] = False,
     device: Annotated[Device, typer.Option(help="Where the arms train.")] = Device.auto,
 ) -> None:

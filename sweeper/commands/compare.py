@@ -18,6 +18,7 @@ from sweeper.commands.encoders import at_hand
 from sweeper.commands.launch import executor_of, train
 from sweeper.commands.report import write_comparison
 from sweeper.console.live import ConsoleWatcher
+from sweeper.console.words import printable
 from sweeper.data.latents import Source, data_config
 from sweeper.data.maps import map_of, settings_of
 from sweeper.errors import SweeperError
@@ -65,7 +66,7 @@ def compare(
     """
     wanted = list(dict.fromkeys(specs or at_hand()))
     request = dataclasses.replace(request, grid=GRID, encoder=wanted[0])
-    name = name or _default_name(request)
+    name = request.sweep_name(_default_name(request) if name is None else name)
     _check(request, db, name)
     try:
         with stoppable():
@@ -122,7 +123,7 @@ def _prepared(request: Request, specs: list[str], console: Console) -> list[Cand
         except SweeperError as problem:
             if len(specs) == 1:
                 raise
-            print(f"sweeper: {spec} is left out: {problem}", file=sys.stderr)
+            print(printable(f"sweeper: {spec} is left out: {problem}"), file=sys.stderr)
     if not candidates:
         raise SweeperError("no encoder is left; `sweeper encoders list` tells which can be used")
     _tell_apart(candidates)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from sweeper import __version__
+from sweeper.console.words import printable
 from sweeper.errors import SweeperError
 
 GB = 1024**3
+INSTALL = "run `pip install -c constraints.txt -e .`"
 PACKAGES = ("torch", "ray", "sqlalchemy", "pandas", "matplotlib", "midirenderer", "pretty_midi")
 
 
@@ -26,7 +30,8 @@ def examine(db: str, console: Console) -> int:
     for check in (_packages, _devices, _cache, _soundfont, lambda: _database(db)):
         for good, line in _guarded(check):
             healthy &= good
-            console.print(("[green]ok[/green]   " if good else "[red]bad[/red]  ") + line)
+            mark = "[green]ok[/green]   " if good else "[red]bad[/red]  "
+            console.print(mark + escape(printable(line)))
     return 0 if healthy else 1
 
 
@@ -40,9 +45,25 @@ def _guarded(check: Callable[[], Iterator[tuple[bool, str]]]) -> Iterator[tuple[
 def _packages() -> Iterator[tuple[bool, str]]:
     for package in PACKAGES:
         try:
-            yield True, f"{package} {version(package)}"
+            here, floor = version(package), _floor(package)
         except PackageNotFoundError:
-            yield False, f"{package} is not installed; run `pip install -c constraints.txt -e .`"
+            yield False, f"{package} is not installed; {INSTALL}"
+            continue
+        if _numbers(here) < _numbers(floor):
+            yield False, f"{package} {here} is older than {floor}; {INSTALL}"
+        else:
+            yield True, f"{package} {here}"
+
+
+def _floor(package: str) -> str:
+    """The oldest version that sweeper's own metadata take; "0" where it asks for none."""
+    wanted = re.compile(rf"{package}(\[.*\])?>=([\d.]+)$", re.IGNORECASE)
+    found = filter(None, map(wanted.match, requires("sweeper") or ()))
+    return next((match[2] for match in found), "0")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
 def _devices() -> Iterator[tuple[bool, str]]:
@@ -58,31 +79,50 @@ def _devices() -> Iterator[tuple[bool, str]]:
 def _cache() -> Iterator[tuple[bool, str]]:
     from sweeper.data.cache import directory
 
-    root = directory("any").parent
-    existing = next(path for path in (root, *root.parents) if path.exists())
+    yield _disk("cache", directory("any").parent, "set SWEEPER_CACHE")
+    if (storage := os.environ.get("SWEEPER_STORAGE", "")) and "://" not in storage:
+        yield _disk("storage", Path(storage), "set SWEEPER_STORAGE")
+
+
+def _disk(what: str, place: Path, remedy: str) -> tuple[bool, str]:
+    """Whether a directory, there or to be made, can be written and has room."""
+    place = place.absolute()
+    existing = next(path for path in (place, *place.parents) if path.exists())
     free = shutil.disk_usage(existing).free / GB
-    writable = os.access(existing, os.W_OK)
-    yield (
-        writable and free > 1,
-        f"cache {root}: {free:.0f} GB free"
-        + ("" if writable else ", not writable; set SWEEPER_CACHE"),
-    )
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        return False, f"{what} {place}: not writable; {remedy}"
+    return free > 1, f"{what} {place}: {free:.0f} GB free" + ("" if free > 1 else f"; {remedy}")
 
 
 def _soundfont() -> Iterator[tuple[bool, str]]:
-    from sweeper.data.latents import fingerprint
-    from sweeper.study.config import DataConfig
+    from sweeper.data.latents import Source, data_config
+    from sweeper.study.presets import preset
 
-    key = fingerprint(DataConfig())[:12]
-    yield True, f"SoundFont of the notes found; the paper preset's latents have key {key}"
+    data = preset("paper").data
+    key = data_config(data, "notes", Source(data.encoder)).fingerprint[:12]
+    yield (
+        True,
+        f"SoundFont of the notes found; the paper preset's latents, through {data.encoder}, "
+        f"have key {key}",
+    )
 
 
 def _database(db: str) -> Iterator[tuple[bool, str]]:
     from sweeper.ledger.connect import open_reader
 
     yield True, f"SQLite {sqlite3.sqlite_version}"
-    if "://" not in db and not Path(db).exists():
-        yield True, f"database {db}: none yet, `sweeper launch` makes it"
-        return
+    if "://" not in db:
+        yield _disk("database's directory", Path(db).absolute().parent, "name another with --db")
+        if not Path(db).exists():
+            yield True, f"database {db}: none yet, `sweeper launch` makes it"
+            return
     open_reader(db).dispose()
     yield True, f"database {db}: readable, schema current"
+    log = Path(f"{db}-wal")
+    if "://" not in db and log.exists() and log.stat().st_size:
+        yield (
+            True,
+            f"write-ahead log {log}: {log.stat().st_size / 1e6:.1f} MB that the database's file "
+            "lacks; copy both or neither. A driver is at work, or the next `sweeper resume` folds "
+            "it in",
+        )

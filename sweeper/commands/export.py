@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def export(db: str, name: str | None, every: bool, format: str, out: Path | None) -> None:
@@ -15,18 +19,24 @@ def export(db: str, name: str | None, every: bool, format: str, out: Path | None
     if every and name is not None:
         raise SweeperError(f"--all is every sweep; leave out '{name}', or --all")
     engine = open_reader(db)
+    if format == "parquet" and out is None:
+        raise SweeperError("parquet is no text; give a file with --out")
     sweep = read.find_sweep(engine, name)
     frame = read.results(engine, None if every else sweep.name)
-    if format == "parquet":
-        if out is None:
-            raise SweeperError("parquet is no text; give a file with --out")
-        frame.to_parquet(out, index=False)
-        return
-    if format == "json":
-        text = frame.to_json(orient="records", indent=2) + "\n"
-    else:
-        text = frame.to_csv(index=False)
     if out is None:
-        sys.stdout.write(text)
-    else:
-        out.write_text(text)
+        sys.stdout.write(_text(frame, format))
+        return
+    try:
+        if format == "parquet":
+            frame.to_parquet(out, index=False)
+        else:
+            out.write_text(_text(frame, format))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SweeperError(f"cannot write {out}: {reason}; give another --out") from None
+
+
+def _text(frame: pd.DataFrame, format: str) -> str:
+    if format == "json":
+        return str(frame.to_json(orient="records", indent=2)) + "\n"
+    return str(frame.to_csv(index=False))

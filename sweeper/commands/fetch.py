@@ -67,7 +67,10 @@ def _fetch_archives(root: Path, names: list[str], base: str, console: Console) -
     except KeyboardInterrupt:
         console.print(f"to go on: {_command(root, names, base)}", markup=False)
         raise
-    console.print(f"use it: sweeper launch --grid full --dataset nsynth --data-root {root}")
+    place = shlex.quote(str(root))
+    console.print(
+        f"use it: sweeper launch --grid full --dataset nsynth --data-root {place}", markup=False
+    )
 
 
 def _there(path: Path, md5: str, console: Console) -> bool:

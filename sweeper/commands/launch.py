@@ -17,6 +17,7 @@ from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
+from sweeper.storage.files import check_writable
 from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
 from sweeper.sweep import Cells, expand, register, train_missing
@@ -35,8 +36,9 @@ def launch(
     console: Console,
 ) -> int:
     """Registers the sweep and trains what is missing of it; returns the exit code."""
-    cells = expand(request)
-    with writer(db) as engine, Ledger.of(engine, name or request.default_name) as ledger:
+    name, cells = request.sweep_name(name), expand(request)
+    check_writable(request.storage)
+    with writer(db) as engine, Ledger.of(engine, name) as ledger:
         register(ledger, request, cells)
         return train(ledger, db, executor, retry_failed, console)
 
@@ -96,7 +98,7 @@ def executor_of(name: str, address: str | None) -> Callable[[], Executor]:
 
 def dry_run(request: Request, db: str, name: str | None, console: Console) -> None:
     """Prints the plan of a launch: what is done, what is missing, how long it may take."""
-    cells, name = expand(request), name or request.default_name
+    name, cells = request.sweep_name(name), expand(request)
     runs = [run for _, run in cells]
     plan, pace = Plan(tuple(with_references(runs)), {}), None
     if "://" in db or Path(db).exists():

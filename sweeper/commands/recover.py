@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
 from sweeper.ledger.connect import database_url, redacted, writer
 from sweeper.ledger.write import Ledger
@@ -33,7 +34,8 @@ def recover(db: str, storage: str | None, console: Console) -> int:
                 continue
             with Ledger.of(engine, name) as ledger:
                 recovered, planned = _rebuild(ledger, root, manifest)
-            console.print(f"{name}: {recovered} of {planned} runs recovered", markup=False)
+            line = f"{printable(name)}: {recovered} of {counted(planned, 'run')} recovered"
+            console.print(line, markup=False)
     return code
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine
 
+from sweeper.console.words import printable
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
@@ -72,7 +74,7 @@ def write_comparison(
     rows = text_table(comparison.table)
     table = Table(*rows.columns, box=None, header_style="dim")
     for row in rows.to_numpy().tolist():
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
     _print_lines(written, console)
 
@@ -88,4 +90,4 @@ def _clear_errors() -> Iterator[None]:
 
 def _print_lines(lines: Iterable[Path | str], console: Console) -> None:
     for line in lines:
-        console.print(str(line), markup=False)
+        console.print(printable(line), markup=False)

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweeper.commands.launch import train
+from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
@@ -63,7 +65,9 @@ def search(
             code = train(ledger, db, executor, False, console)
         rows = read.results(engine, sweep.name)
     if added < trials and code in (0, 2):
-        console.print(f"{added} cells were left to ask: the sweep holds every point of the space")
+        console.print(
+            f"{counted(added, 'cell')} left to ask: the sweep holds every point of the space"
+        )
     console.print(_front(rows))
     return code
 
@@ -164,5 +168,5 @@ def _front(rows: pd.DataFrame) -> Table:
     for _, row in rows.iterrows():
         if row[GOALS[1]] > best:
             best = row[GOALS[1]]
-            table.add_row(row["label"], *(f"{row[goal]:+.3f}" for goal in GOALS))
+            table.add_row(Text(printable(row["label"])), *(f"{row[goal]:+.3f}" for goal in GOALS))
     return table

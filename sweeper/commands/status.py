@@ -4,80 +4,169 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from sweeper.console.matrix import matrix
+from sweeper.console.summary import code_of, command, time_left
+from sweeper.console.words import counted, printable
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
-from sweeper.states import State
+from sweeper.ledger.lease import GONE, LEASE_SECONDS, UNKNOWN, holders
+from sweeper.signals import StoppedError, stoppable
+from sweeper.states import STOPPED, State
 from sweeper.study.plan import Plan
 
 WATCH_SECONDS = 2.0
-# All other states count as pending: a launch tries those runs again.
-COUNTED = (
-    State.FINISHED,
-    State.RUNNING,
-    State.FAILED,
-    State.DIVERGED,
-    State.BLOCKED,
-    State.UNKNOWN,
-)
+# How runs are counted, in this order; what else there is counts as pending.
+COUNTED = {
+    State.FINISHED: (State.FINISHED,),
+    State.RUNNING: (State.RUNNING,),
+    State.FAILED: (State.FAILED,),
+    State.DIVERGED: (State.DIVERGED,),
+    State.BLOCKED: (State.BLOCKED,),
+    State.UNKNOWN: (State.UNKNOWN,),
+    State.INTERRUPTED: STOPPED,
+    State.PENDING: (State.PENDING,),
+}
 
 
-def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Console) -> None:
-    """Prints the status once, or again and again until a key stops it."""
-    while True:
-        engine = open_reader(db)
+@dataclass(frozen=True)
+class Status:
+    """A sweep at one moment."""
+
+    sweep: read.SweepInfo
+    counts: dict[str, Any]  # what --json prints
+    shown: RenderableType
+    code: int  # 0 when every cell is finished, else 2
+    driver: str  # live, gone or unknown: the lease's verdict
+    missing: int  # runs that a launch would train, those in training among them
+    pace: str  # how long it may take yet
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing trains, be it elsewhere, and nothing will."""
+        return not self.counts[State.RUNNING] and (not self.missing or self.driver == GONE)
+
+
+def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Console) -> int:
+    """Prints the status, with `watch` until nothing trains any more; returns the exit code.
+
+    That is 0 without `watch`, and that of the sweep's state with it.
+    """
+    if not watch:
+        _print(look(db, name), as_json, console)
+        return 0
+    try:
+        with stoppable():
+            return _watch(lambda: look(db, name), db, as_json, console)
+    except StoppedError as stopped:
+        return 128 + stopped.signum
+
+
+def look(db: str, name: str | None) -> Status:
+    """The status now. Raises SweeperError when there is no such sweep or database."""
+    engine = open_reader(db)
+    try:
         sweep = read.find_sweep(engine, name)
-        if as_json:
-            print(json.dumps(summary(engine, sweep)), flush=True)
-        else:
-            _print(engine, sweep, console, clear=watch)
+        plan, cells = plan_of(engine, sweep), read.results(engine, sweep.name)
+        with Session(engine) as session:
+            holder = holders(session).get(sweep.id)
+        counts = _summary(sweep, plan, cells)
+        lines = [_counts_line(counts), *_failures(read.failures(engine, plan))]
+        if name is None and (others := len(read.sweeps(engine)) - 1):
+            more = f"{counted(others, 'more sweep')} in this database: {command('list', None, db)}"
+            lines.append(Text(more, style="dim"))
+        heading = Text(printable(sweep.name), style="bold")
+        heading.append(f"  {counts['cells_finished']}/{counted(len(cells), 'cell')}", style="none")
+        return Status(
+            sweep,
+            counts,
+            Group(heading, matrix(cells), *lines),
+            code_of(cells),
+            holder.verdict if holder else GONE,
+            len(plan.missing()),
+            time_left(plan.missing(), read.pace(engine), read.open_packs(engine, plan)),
+        )
+    finally:
         engine.dispose()
-        if not watch:
-            return
-        try:
-            time.sleep(WATCH_SECONDS)
-        except KeyboardInterrupt:
-            return
 
 
 def plan_of(engine: Engine, sweep: read.SweepInfo) -> Plan:
     return read.plan_of(engine, read.runs_of(engine, sweep.id))
 
 
-def summary(engine: Engine, sweep: read.SweepInfo) -> dict[str, Any]:
+def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:
     """Counts of cells and of runs; a run is counted once, whichever cells show it."""
-    plan = plan_of(engine, sweep)
-    cells = read.results(engine, sweep.name)
     return {
         "sweep": sweep.name,
         "cells": len(cells),
         "cells_finished": int((cells["state"] == State.FINISHED).sum()),
         "runs": len(plan.runs),
         "planned": len(plan.runs),
-        **{str(state): plan.count(state) for state in COUNTED},
-        "pending": len(plan.runs) - plan.count(*COUNTED),
+        **{str(state): plan.count(*states) for state, states in COUNTED.items()},
     }
 
 
-def _print(engine: Engine, sweep: read.SweepInfo, console: Console, *, clear: bool) -> None:
-    counts = summary(engine, sweep)
-    if clear:
-        console.clear()
-    console.print(
-        f"[bold]{escape(sweep.name)}[/bold]  {counts['cells_finished']}/{counts['cells']} cells"
-    )
-    console.print(matrix(read.results(engine, sweep.name)))
-    states = (*COUNTED, State.PENDING)
-    counted = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
-    console.print(f"{counts['runs']} runs: {counted}")
-    for failure in read.failures(engine, plan_of(engine, sweep)):
+def _counts_line(counts: dict[str, Any]) -> Text:
+    told = ", ".join(f"{counts[state]} {state}" for state in COUNTED if counts[state])
+    return Text(f"{counted(counts['runs'], 'run')}: {told}")
+
+
+def _failures(failures: list[read.Failure]) -> list[Text]:
+    lines = []
+    for failure in failures:
         line = f"{failure.count} {failure.state}: {failure.cause}"
-        console.print(line, style="red", markup=False)
+        lines.append(Text(printable(line), style="red"))
         if failure.traceback:
-            console.print(failure.traceback.rstrip(), style="dim", markup=False)
+            lines.append(Text(printable(failure.traceback.rstrip()), style="dim"))
+    return lines
+
+
+def _print(status: Status, as_json: bool, console: Console) -> None:
+    if as_json:
+        print(json.dumps(status.counts), flush=True)
+    else:
+        console.print(status.shown)
+
+
+def _watch(look_again: Callable[[], Status], db: str, as_json: bool, console: Console) -> int:
+    """Looks again and again until nothing trains; returns the exit code of the sweep's state."""
+    status = look_again()  # what is not there is told before the terminal is taken
+    if as_json or not console.is_terminal:
+        for status in _until_over(look_again):
+            _print(status, as_json, console)
+    else:
+        with Live(console=console, auto_refresh=False) as live:
+            for status in _until_over(look_again):
+                pace = [Text(status.pace, style="bold")] if not status.is_over else []
+                live.update(Group(status.shown, *pace), refresh=True)
+    if status.missing and not as_json:
+        again = command("resume", status.sweep.name, db)
+        console.print(f"no driver is at work; go on with: {again}", markup=False)
+    return status.code
+
+
+def _until_over(look_again: Callable[[], Status]) -> Iterator[Status]:
+    """A status whenever it has changed, the last one when the sweep is over or was left.
+
+    A driver on another machine that is silent for longer than a lease is taken for gone.
+    """
+    heard, before = time.monotonic(), None
+    while True:
+        status = look_again()
+        if (seen := (status.counts, status.pace, status.is_over)) != before:
+            yield status
+        before = seen
+        if status.driver != UNKNOWN:
+            heard = time.monotonic()
+        if status.is_over or time.monotonic() - heard > LEASE_SECONDS:
+            return
+        time.sleep(WATCH_SECONDS)

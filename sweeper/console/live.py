@@ -18,10 +18,14 @@ from rich.text import Text
 
 from sweeper.console.matrix import matrix
 from sweeper.console.progress import data_progress
+from sweeper.console.words import clock, counted, printable
 from sweeper.events import Closed, Ended, Event, Interrupted, Lost, Progress, Results, Started
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.plan import cost
+
+STOPPING = "stopping: packs save themselves"
+ENOUGH = 0.03  # of the work, timed, to tell how long the rest will take
 
 
 class ConsoleWatcher:
@@ -39,7 +43,7 @@ class ConsoleWatcher:
         return sweep_view(self._console, cells, missing)
 
     def notify(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        self._console.print(printable(line), markup=False)
 
 
 @contextmanager
@@ -76,7 +80,10 @@ class SweepState:
         self._cost = {run.key: cost(run) for run in missing}
         self._packs: dict[str, _OpenPack] = {}
         self._done: set[str] = set()
-        self._started = time.monotonic()
+        self._began: float | None = None  # when a pack first told of its training
+        self._unseen = 0.0  # share of the work before that, which nobody has timed
+        self._late: set[str] = set()  # packs then at work that were yet to tell
+        self.is_stopping = False
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -86,7 +93,9 @@ class SweepState:
                     self._packs[event.pack] = _OpenPack(event.runs)
                     self._mark(event.runs, State.RUNNING)
                 case Progress() if event.pack in self._packs:
-                    self._packs[event.pack].progress = event
+                    self._progressed(self._packs[event.pack], event)
+                case Interrupted():
+                    self.is_stopping = True
                 case Results():
                     for result in event.results:
                         self._mark([result.key], result.state)
@@ -95,6 +104,15 @@ class SweepState:
                     self._mark(event.runs, State.PENDING if event.again else event.state)
                 case Ended() | Lost():
                     self._packs.pop(event.pack, None)
+
+    def _progressed(self, pack: _OpenPack, event: Progress) -> None:
+        before, pack.progress = self.share, event
+        if self._began is None:
+            self._began, self._unseen = time.monotonic(), self.share
+            self._late = set(self._packs)
+        elif event.pack in self._late:
+            self._unseen += self.share - before
+        self._late.discard(event.pack)
 
     def _mark(self, keys: Sequence[str], state: State) -> None:
         self._cells.loc[self._cells["run_key"].isin(keys), "state"] = str(state)
@@ -115,14 +133,19 @@ class SweepState:
         """One line: cells by state, share of the work, time left."""
         counts = self._cells["state"].value_counts()
         cells = ", ".join(f"{n} {state}" for state, n in counts.items())
+        if self.is_stopping:
+            return f"{cells} · {STOPPING}"
         return f"{cells} · {self.share:.0%} of the work · {self._eta()}"
 
     def _eta(self) -> str:
-        elapsed = time.monotonic() - self._started
-        if self.share < 0.03:
-            return "starting" if not self._packs else "measuring the pace"
-        left = int(elapsed / self.share * (1 - self.share))
-        return f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        if self.share == 1:
+            return f"{clock(0)} left"
+        if self._began is None:
+            return "starting"
+        timed = self.share - self._unseen
+        if timed < ENOUGH:
+            return "measuring the pace"
+        return f"{clock((time.monotonic() - self._began) / timed * (1 - self.share))} left"
 
     def render(self) -> RenderableType:
         with self._lock:
@@ -130,13 +153,13 @@ class SweepState:
 
     def _pack_lines(self) -> list[Text]:
         return [
-            Text(f"pack {name[-3:]}: {len(pack.runs)} runs, {pack}", style="dim")
+            Text(f"pack {name[-3:]}: {counted(len(pack.runs), 'run')}, {pack}", style="dim")
             for name, pack in self._packs.items()
         ]
 
 
 class _PlainView:
-    """Lines for a log: when a pack ends, and every half minute."""
+    """Lines for a log: when a pack ends or a signal comes, and every half minute."""
 
     def __init__(self, console: Console, state: SweepState) -> None:
         self._console = console
@@ -144,7 +167,10 @@ class _PlainView:
         self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
+        was_stopping = self._state.is_stopping
         self._state(event)
+        if was_stopping and isinstance(event, Interrupted):
+            return  # told already
         ended = isinstance(event, Results | Lost | Interrupted)
         if ended or time.monotonic() - self._last > 30:
             self._last = time.monotonic()

@@ -7,11 +7,13 @@ import os
 import shlex
 from collections.abc import Sequence
 
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
+from sweeper.console.words import clock, counted, printable
 from sweeper.ledger import read
 from sweeper.ledger.connect import redacted
 from sweeper.states import State
@@ -28,13 +30,16 @@ def conclude(
     counts = cells["state"].value_counts()
     total, finished = len(cells), int(counts.get(State.FINISHED, 0))
     console.print(
-        f"[bold]{escape(sweep.name)}[/bold]: {finished} of {total} cells finished", end=""
+        f"[bold]{escape(printable(sweep.name))}[/bold]: {finished} of {counted(total, 'cell')} "
+        "finished",
+        end="",
     )
     others = [f"{n} {state}" for state, n in counts.items() if state != State.FINISHED]
     console.print(f" ({', '.join(others)})" if others else "")
     plan = read.plan_of(engine, read.runs_of(engine, sweep.id))
     for failure in read.failures(engine, plan):
-        console.print(f"  {failure.count} {failure.state}: {failure.cause}", markup=False)
+        line = f"  {failure.count} {failure.state}: {failure.cause}"
+        console.print(printable(line), markup=False)
     if signum is None and plan.count(State.FAILED):
         again = f"{command('resume', sweep.name, db)} --retry-failed"
         console.print(f"try what failed again: {again}", markup=False)
@@ -43,15 +48,19 @@ def conclude(
         console.print(line, markup=False)
         return 128 + signum
     if finished:
-        line = f"figures and table: {command('report', sweep.name, db)}"
-        console.print(line, markup=False)
-    return 0 if finished == total else 2
+        console.print(f"figures and table: {command('report', sweep.name, db)}", markup=False)
+    return code_of(cells)
 
 
-def command(verb: str, sweep: str, db: str) -> str:
-    """What a user may type next of a sweep."""
-    of = "" if db == "results.db" else f" --db {shlex.quote(redacted(db))}"
-    return f"sweeper {verb} {shlex.quote(sweep)}{of}"
+def code_of(cells: pd.DataFrame) -> int:
+    """The exit code of how a sweep stands: 0 when every cell is finished, else 2."""
+    return 0 if (cells["state"] == State.FINISHED).all() else 2
+
+
+def command(verb: str, sweep: str | None, db: str) -> str:
+    """What a user may type next of a sweep, quoted for a shell."""
+    words = ["sweeper", verb, *([printable(sweep)] if sweep else [])]
+    return shlex.join(words if db == "results.db" else [*words, "--db", redacted(db)])
 
 
 def print_plan(
@@ -67,7 +76,8 @@ def print_plan(
     keys = {run.key for run in missing}
     done = sum(run.key not in keys for _, run in cells)
     console.print(
-        f"sweep [bold]{name}[/bold] in {redacted(db)}: {len(cells)} cells, {len(plan.runs)} runs"
+        f"sweep [bold]{escape(name)}[/bold] in {escape(redacted(db))}: "
+        f"{counted(len(cells), 'cell')}, {counted(len(plan.runs), 'run')}"
     )
     table = Table("kind", "runs", "done", "missing", box=None, header_style="dim")
     for kind in dict.fromkeys(run.kind for run in plan.runs):
@@ -75,8 +85,25 @@ def print_plan(
         left = sum(run.key in keys for run in runs)
         table.add_row(kind, str(len(runs)), str(len(runs) - left), str(left))
     console.print(table)
-    console.print(f"{done} cells are done; this launch would train {len(missing)} runs")
+    console.print(
+        f"{counted(done, 'cell')} {'is' if done == 1 else 'are'} done; "
+        f"this launch would train {counted(len(missing), 'run')}"
+    )
     console.print(_estimate(missing, pace))
+
+
+def time_left(missing: list[RunConfig], pace: float | None, packs: list[read.OpenPack]) -> str:
+    """How long the packs at work, wherever they are, will need for all that is missing."""
+    if not missing:
+        return ""
+    if not packs:
+        return "no pack is at work yet"
+    at_work = f"{counted(len(packs), 'pack')} at work"
+    if pace is None:
+        return at_work
+    done = sum(min(pack.seconds, pace * pack.work) for pack in packs)
+    left = max(0.0, pace * sum(map(cost, missing)) - done) / len(packs)
+    return f"about {clock(left)} left at the pace of past runs · {at_work}"
 
 
 def _estimate(missing: list[RunConfig], pace: float | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from models.names import unknown
 from sweeper.data.clips import Dataset
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.nsynth.dataset import NSynth
@@ -27,5 +28,5 @@ def make_dataset(data: DataConfig, source: Path | None = None) -> Dataset:
         SweeperError: there is none of that name.
     """
     if data.dataset not in DATASETS:
-        raise SweeperError(f"unknown dataset '{data.dataset}'; choose one of {', '.join(DATASETS)}")
+        raise SweeperError(unknown("dataset", data.dataset, DATASETS))
     return DATASETS[data.dataset](data, source)

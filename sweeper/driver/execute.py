@@ -22,7 +22,7 @@ from sweeper.events import Event, Interrupted, Planned
 from sweeper.ledger import read
 from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.write import Ledger
-from sweeper.signals import Interrupt, catch, interruptible
+from sweeper.signals import Interrupt, catch, interruptible, told_at_once
 from sweeper.storage.checkpoints import FENCED, SAVE_AND_STOP, Checkpoints
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig
@@ -76,13 +76,18 @@ def execute(
 ) -> Interrupt:
     """Trains what the plan lacks; returns the interrupt, true when a signal stopped it.
 
-    `observe` receives every event of the sweep in the recorder's thread, for a live view;
+    `observe` receives every event of the sweep in the recorder's thread, for a live view, and
+    `Interrupted` already when the signal comes, in another;
     `notify` a line for the user. Raises SweepHeldError when another driver has taken the sweep
     over.
     """
     missing = plan.missing(training.retry_failed)
     checkpoints = Checkpoints(training.storage, ledger_id(ledger.engine))
-    with interruptible() as interrupt, training.executor.slots() as slots:
+    with (
+        interruptible() as interrupt,
+        told_at_once(interrupt, lambda signum: observe(Interrupted(signum))),
+        training.executor.slots() as slots,
+    ):
         catch(interrupt)  # again: Ray has taken SIGTERM
         device = slots.device(training.device)
         packs = make_packs(

@@ -60,7 +60,7 @@ def overviews(engine: Engine) -> list[Overview]:
         seeds = {sweep_id: count for sweep_id, count in session.execute(seeded)}
         for sweep, state, count in session.execute(counted):
             cells.setdefault(sweep, {})[State(state)] = count
-    drivers = {sweep_id: holder.verdict for sweep_id, holder in holders(engine).items()}
+        drivers = {sweep_id: holder.verdict for sweep_id, holder in holders(session).items()}
     return [
         Overview(sweep, seeds[sweep.id], cells[sweep.name], drivers.get(sweep.id, GONE))
         for sweep in read.sweeps(engine)

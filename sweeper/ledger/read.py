@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError, instead
@@ -191,6 +191,30 @@ def pace(engine: Engine) -> float | None:
     past = [(RunConfig.from_json(config), seconds) for config, seconds in latest]
     work = sum(cost(run) for run, _ in past)
     return sum(seconds or 0.0 for _, seconds in past) / work if work else None
+
+
+@dataclass(frozen=True)
+class OpenPack:
+    """A pack in a worker's hands, on whatever machine."""
+
+    work: float  # of those of its runs that the plan has, in units of `plan.cost`
+    seconds: float  # since it was handed out
+
+
+def open_packs(engine: Engine, plan: Plan) -> list[OpenPack]:
+    """The packs that train runs of the plan now."""
+    running = {run.key: cost(run) for run in plan.runs if plan.state_of(run) == State.RUNNING}
+    latest: dict[str, Any] = {}
+    with Session(engine) as session:
+        now: datetime = session.scalars(select(func.now())).one().replace(tzinfo=None)
+        for batch in _batches(running):
+            columns = (Run.key, Attempt.pack, Attempt.started)
+            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
+            latest.update({row.key: row for row in session.execute(tried)})
+    work: Counter[tuple[str, datetime]] = Counter()
+    for key, row in latest.items():
+        work[row.pack, row.started] += running[key]  # type: ignore[assignment]
+    return [OpenPack(units, (now - began).total_seconds()) for (_, began), units in work.items()]
 
 
 def results(engine: Engine, sweep: str | None) -> pd.DataFrame:

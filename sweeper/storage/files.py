@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,24 @@ def reachable() -> Iterator[None]:
         yield
     except OSError as error:
         raise SweeperError(f"the sweep's storage: {error}; mend that and try again") from None
+
+
+def check_writable(storage: str | None) -> None:
+    """Raises SweeperError when this machine cannot write to `storage` or to the cache.
+
+    Nothing stays there; what a URI names is asked only when it is used.
+    """
+    storage = storage or os.environ.get("SWEEPER_STORAGE")
+    for what, folder in (("--storage", storage), ("SWEEPER_CACHE", str(cache_root()))):
+        if folder and "://" not in folder:
+            path = Path(folder).absolute()
+            there = next(place for place in (path, *path.parents) if place.exists())
+            try:
+                tempfile.TemporaryFile(dir=there).close()
+            except OSError as error:
+                raise SweeperError(
+                    f"cannot write to {folder} ({error.strerror}); name another directory by {what}"
+                ) from None
 
 
 class Storage:

@@ -104,7 +104,7 @@ class RunConfig:
 
     def _document(self) -> dict[str, Any]:
         """All fields, less those of LATER_FIELDS that have their defaults."""
-        document = dataclasses.asdict(self)
+        document = {name: _fields_of(getattr(self, name)) for name in _NAMES}
         for name, default in LATER_FIELDS.items():
             section, _, field = name.rpartition(".")
             fields = document[section] if section else document
@@ -128,6 +128,14 @@ class RunConfig:
                 "probe": ProbeSpec(**raw["probe"]),
             }
         )
+
+
+_NAMES = [field.name for field in dataclasses.fields(RunConfig)]
+
+
+def _fields_of(value: Any) -> Any:
+    """A section as a dict, anything else as it is; `asdict` copies deeply, ten times as slow."""
+    return dict(vars(value)) if dataclasses.is_dataclass(value) else value
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:

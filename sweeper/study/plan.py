@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from models.spec import REFERRING
@@ -130,6 +131,9 @@ def cost(run: RunConfig) -> float:
     return probed + trained * (1.0 if run.lam else 0.5)
 
 
+_BLOCKING = (State.FAILED, State.DIVERGED)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a sweep holds, what of it is done, and what is left to train."""
@@ -162,10 +166,16 @@ class Plan:
 
     def blocker_of(self, run: RunConfig) -> RunConfig | None:
         """The reference of a run, when that has failed or diverged."""
+        if not self._has_blockers:
+            return None
         reference = reference_of(run)
-        if reference and self.states.get(reference.key) in (State.FAILED, State.DIVERGED):
+        if reference and self.states.get(reference.key) in _BLOCKING:
             return reference
         return None
+
+    @cached_property
+    def _has_blockers(self) -> bool:
+        return any(state in _BLOCKING for state in self.states.values())
 
     def count(self, *states: State) -> int:
         """How many of the plan's runs are in one of these states."""

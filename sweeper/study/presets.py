@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.names import unknown
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig
@@ -42,5 +43,5 @@ PRESETS = {
 def preset(name: str) -> Preset:
     """The preset of that name."""
     if name not in PRESETS:
-        raise SweeperError(f"unknown preset '{name}'; choose one of {', '.join(PRESETS)}")
+        raise SweeperError(unknown("preset", name, PRESETS))
     return PRESETS[name]

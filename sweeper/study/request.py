@@ -8,12 +8,15 @@ from pathlib import Path
 from sweeper.errors import SweeperError
 from sweeper.study.presets import preset
 
+MOST_SEEDS = 1_000  # of a full grid: 57,000 cells, planned in seconds
+LONGEST_NAME = 100
+
 
 @dataclass(frozen=True)
 class Request:
     """A launch's options that a resume needs again; stored with the sweep.
 
-    Raises SweeperError when no seed is asked for.
+    Raises SweeperError when no seed is asked for, or more than a plan can be made of.
     """
 
     grid: str
@@ -30,6 +33,23 @@ class Request:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise SweeperError(f"--seeds {self.seeds}: at least 1 is needed")
+        if self.seeds > MOST_SEEDS:
+            raise SweeperError(f"--seeds {self.seeds}: a sweep has at most {MOST_SEEDS}")
+
+    def sweep_name(self, asked: str | None) -> str:
+        """The name asked for, or the default. Raises SweeperError for what is no name."""
+        name = self.default_name if asked is None else asked
+        if not name.strip():
+            raise SweeperError("--name is empty; give the sweep a name, or leave it out")
+        if len(name) > LONGEST_NAME:
+            raise SweeperError(
+                f"--name {name[:20]}… has {len(name)} characters; at most {LONGEST_NAME} are taken"
+            )
+        if "/" in name or not name.isprintable():
+            raise SweeperError(
+                f"--name {name}: a slash, a line end or a control character is no part of a name"
+            )
+        return name
 
     @property
     def default_name(self) -> str:

@@ -100,6 +100,20 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return written(tmp_path_factory.mktemp("nasty"), nasty_rows(), formats=[], paper=True)
 
 
+def test_a_name_in_the_database_is_neither_html_nor_the_end_of_a_cell(tmp_path: Path) -> None:
+    rows = [
+        {**row, "principle": f"{name}<script>a()</script>|b"}
+        if (name := row.get("principle"))
+        else row
+        for row in full_rows(1)
+    ]
+    files = written(tmp_path, rows)
+    texts = "".join(files[name].decode() for name in files if name.endswith(".md"))
+    assert "&lt;script>a()&lt;/script>" in texts and "<script" not in texts
+    method = files["table-1.md"].decode().splitlines()[2]
+    assert method.count("|") == files["table-1.md"].decode().splitlines()[0].count("|")
+
+
 def test_every_text_but_the_csv_has_the_provenance(nasty: dict[str, bytes]) -> None:
     line = results(nasty_rows()).provenance.line
     texts = {name: content.decode() for name, content in nasty.items()}

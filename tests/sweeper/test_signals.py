@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from sweeper.signals import Interrupt, told_at_once
+
 STOPPABLE = """
 import time
 from sweeper.signals import StoppedError, stoppable
@@ -41,6 +43,26 @@ def stopped_by(code: str, *signals: int, gap: float = 0.0) -> tuple[int, str, st
         os.kill(process.pid, signum)
     out, err = process.communicate(timeout=20)
     return process.returncode, out, err
+
+
+def test_a_stop_is_told_within_half_a_second_while_the_work_goes_on() -> None:
+    interrupt, told = Interrupt(), list[tuple[int, float]]()
+    with told_at_once(interrupt, lambda signum: told.append((signum, time.monotonic()))):
+        time.sleep(0.3)
+        assert not told
+        asked = time.monotonic()
+        interrupt(signal.SIGINT, None)
+        while not told and time.monotonic() < asked + 5:
+            time.sleep(0.01)
+    assert [signum for signum, _ in told] == [signal.SIGINT]
+    assert told[0][1] - asked < 0.5
+
+
+def test_without_a_stop_nothing_is_told() -> None:
+    told: list[int] = []
+    with told_at_once(Interrupt(), told.append):
+        pass
+    assert not told
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

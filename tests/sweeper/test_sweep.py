@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from sweeper.driver.inline import Inline
+from sweeper.errors import SweeperError
 from sweeper.events import Event, Results, RunResult
 from sweeper.ledger import read
 from sweeper.ledger.connect import writer
@@ -183,3 +184,9 @@ def test_one_flipped_bit_of_a_result_is_noticed(held: Ledger, request_: Request)
         storage.write(f"results/{key}.json", flipped)
         with pytest.raises(BadResultError):
             find_result(storage, key)
+
+
+def test_a_storage_that_cannot_be_written_is_one_line(held: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SweeperError, match=r"^cannot write to \S+/file/\S+: .*; check --storage$"):
+        claim_storage(held, str(tmp_path / "file"))

@@ -72,9 +72,24 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
     ("arguments", "says"),
     [
         ("launch --grid fool", "unknown grid 'fool'; choose one of full, ablation"),
+        ("launch --preset papper", "unknown preset 'papper', did you mean 'paper'?"),
+        ("launch --encoder logmell", "unknown encoder 'logmell', did you mean 'logmel'?"),
+        ("launch --dataset note", "unknown dataset 'note', did you mean 'notes'?"),
         ("launch --preset big", "unknown preset 'big'; choose one of paper, quick, smoke"),
         ("launch --seeds 0", "--seeds 0: at least 1 is needed"),
+        ("launch --seeds 100000 --dry-run", "--seeds 100000: a sweep has at most 1000"),
         ("launch --seeds many", "--seeds"),
+        ("launch --name=", "--name is empty"),
+        ("launch --name= --dry-run", "--name is empty"),
+        ("launch --name a/b", "--name a/b: a slash, a line end or a control character"),
+        ("launch --name a\x1b[2Jb", "--name a\\x1b[2Jb: a slash"),
+        (f"launch --name {'n' * 101}", "has 101 characters; at most 100 are taken"),
+        ("encoders compare --name a/b", "--name a/b: a slash"),
+        ("launch --storage=", "--storage is empty"),
+        ("launch --storage /dev/null/x", "cannot write to /dev/null/x (Not a directory)"),
+        ("launch --storage /proc/x", "cannot write to /proc/x"),
+        ("recover --storage=", "--storage is empty"),
+        ("launch --pack ²", "--pack ²: a number of runs, or auto"),
         ("launch --pack none", "--pack none: a number of runs, or auto"),
         ("launch --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("launch --dataset birds", "unknown dataset 'birds'; choose one of notes"),
@@ -144,6 +159,7 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "diverged": 1,
         "blocked": 0,
         "unknown": 0,
+        "interrupted": 0,
         "pending": 1,
     }
 
@@ -185,6 +201,31 @@ def test_an_unknown_sweep_is_told_with_the_nearest_names(sweeper: Sweeper, half_
     code, _, err = sweeper("status", "aa", "--db", half_done)
     assert (code, err) == (1, "sweeper: no sweep 'aa' in this database; did you mean 'a'?\n")
     assert sweeper("status", "x", "--db", half_done)[2].endswith("this database; it holds: a\n")
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("out", ["nowhere/cells", "."])
+def test_an_export_to_a_bad_place_is_one_line(
+    sweeper: Sweeper, half_done: str, format: str, out: str, tmp_path: Path
+) -> None:
+    place = tmp_path / out
+    code, _, err = sweeper("export", "--db", half_done, "--format", format, "--out", str(place))
+    assert code == 1
+    assert err.startswith(f"sweeper: cannot write {place}: ") and err.count("\n") == 1
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_and_makes_no_database(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWEEPER_CACHE", "/dev/null/cache")
+    code, _, err = sweeper("launch", "--preset", "smoke")
+    assert (code, err) == (
+        1,
+        "sweeper: cannot write to /dev/null/cache (Not a directory); "
+        "name another directory by SWEEPER_CACHE\n",
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_to_parquet_needs_a_file(sweeper: Sweeper, half_done: str, tmp_path: Path) -> None:

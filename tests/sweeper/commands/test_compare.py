@@ -82,7 +82,7 @@ def rows(place: Path, query: str) -> list[Any]:
 def test_one_encoder_is_probed_mapped_and_drawn(sweeper: Sweeper, place: Path) -> None:
     code, out, err = sweeper(*SMOKE, "--encoder", "logmel")
     assert code == 0, err
-    assert "encoders-smoke: 1 of 1 cells finished" in out
+    assert "encoders-smoke: 1 of 1 cell finished" in out
     assert "maps by PCA; for UMAP: pip install" in out
     assert (place / "report" / "encoders.svg").stat().st_size > 10_000
     assert rows(place, "SELECT label, kind, state FROM results") == [

@@ -92,5 +92,5 @@ def test_a_storage_that_cannot_be_written_leaves_the_database_as_it_was(
     shutil.rmtree(tmp_path / "cache" / "ledgers")
     (tmp_path / "cache" / "ledgers").write_text("in the way")
     code, _, err = trained(*verb, "--yes")
-    assert code == 1 and err.startswith("sweeper: the sweep's storage: ") and err.count("\n") == 1
+    assert code == 1 and err.startswith("sweeper: cannot write to ") and err.count("\n") == 1
     assert query(KEPT) == before and len(query("SELECT * FROM cells")) == 5

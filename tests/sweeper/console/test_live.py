@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,7 +13,17 @@ from sweeper.console import live
 from sweeper.console.live import SweepState, sweep_view
 from sweeper.console.matrix import matrix
 from sweeper.console.progress import data_progress
-from sweeper.events import Closed, Ended, Lost, Progress, Provenance, Results, RunResult, Started
+from sweeper.events import (
+    Closed,
+    Ended,
+    Interrupted,
+    Lost,
+    Progress,
+    Provenance,
+    Results,
+    RunResult,
+    Started,
+)
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
@@ -59,14 +70,17 @@ def test_the_matrix_has_a_mark_for_every_cell() -> None:
     cells.loc[0, "state"] = "finished"
     cells.loc[54, "state"] = "failed"
     text = shown(matrix(cells))
-    assert text.count("·") == 55 and text.count("●") == 1 and text.count("✕") == 1
+    grid, _, legend = text.rstrip("\n").rpartition("\n")
+    assert grid.count("·") == 55 and grid.count("●") == 1 and grid.count("✕") == 1
+    assert legend.strip() == "● done  · waiting  ✕ failed or diverged"
     assert "0.2" in text and "InfoNCE SIM+SEP" in text and "cl-pitch" in text
 
 
 def test_many_seeds_are_counted_instead_of_drawn() -> None:
     cells, _ = cells_and_runs("smoke", seeds=8)
     cells.loc[:2, "state"] = "finished"
-    assert "1/8" in shown(matrix(cells))
+    text = shown(matrix(cells))
+    assert "1/8" in text and "done" not in text, "counts need no legend"
 
 
 def test_the_share_of_the_work_follows_the_packs() -> None:
@@ -128,6 +142,73 @@ def test_a_log_gets_plain_lines_and_no_control_codes() -> None:
         observe(results("p", runs))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.splitlines() == ["4 finished · 100% of the work · 0:00:00 left"]
+
+
+def at_times(monkeypatch: pytest.MonkeyPatch, state: SweepState, events: list[Any]) -> list[str]:
+    """The end of the state's line after each of (second, event)."""
+    lines = []
+    for second, event in events:
+        monkeypatch.setattr(live.time, "monotonic", lambda second=second: float(second))
+        state(event)
+        lines.append(state.line.rpartition(" · ")[2])
+    return lines
+
+
+def test_the_pace_is_measured_from_the_first_training_and_not_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells, runs = cells_and_runs("smoke")
+    state = SweepState(cells, runs)
+    lines = at_times(
+        monkeypatch,
+        state,
+        [
+            (50, started("p", runs)),  # 90 seconds of loading
+            (140, Progress("p", "epoch", 1, 10, 0.1)),
+            (150, Progress("p", "epoch", 2, 10, 0.2)),
+        ],
+    )
+    assert lines == ["starting", "measuring the pace", "0:01:20 left"]
+
+
+def test_the_first_epochs_of_packs_that_began_together_are_not_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells, runs = cells_and_runs("full")
+    equal = [run for run in runs if run.lam and run.lam < 1][:2]
+    state = SweepState(cells, equal)
+    lines = at_times(
+        monkeypatch,
+        state,
+        [
+            (0, started("p", equal[:1])),
+            (0, started("q", equal[1:])),
+            (10, Progress("p", "epoch", 1, 10, 0.1)),
+            (11, Progress("q", "epoch", 1, 10, 0.1)),
+            (20, Progress("p", "epoch", 2, 10, 0.2)),
+            (20, Progress("q", "epoch", 2, 10, 0.2)),
+        ],
+    )
+    assert lines[3] == "measuring the pace"
+    assert lines[5] == "0:01:20 left"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stop_is_acknowledged_once_and_no_time_is_told_after_it(terminal: bool) -> None:
+    cells, runs = cells_and_runs("smoke")
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None)
+    with sweep_view(console, cells, runs) as observe:
+        observe(started("p", runs))
+        observe(Interrupted(2))
+        observe(Closed("p", State.INTERRUPTED, "stopped", runs=[runs[0].key]))
+        observe(Ended("p"))
+        if not terminal:
+            observe(Interrupted(2))  # the recorder's, when all is put down
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    if terminal:
+        assert "1 interrupted" in text and "starting" not in text.rpartition("stopping")[2]
+    else:
+        assert text == "4 running · stopping: packs save themselves\n"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

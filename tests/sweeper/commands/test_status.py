@@ -1,0 +1,180 @@
+"""`sweeper status`, once and for as long as something trains."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+from sqlalchemy import Engine, text
+
+from sweeper.commands import status
+from sweeper.console.summary import time_left
+from sweeper.ledger import read
+from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+from sweeper.study.plan import cost
+from tests.sweeper.conftest import scored, train
+
+Smoke = list[tuple[Cell, RunConfig]]
+
+
+def console_of(terminal: bool = False) -> Console:
+    return Console(
+        file=io.StringIO(), width=100, force_terminal=terminal, color_system=None, soft_wrap=True
+    )
+
+
+def text_of(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def show(db: str, *, name: str | None = None, watch: bool = False, terminal: bool = False) -> str:
+    console = console_of(terminal)
+    status.show(db, name, watch=watch, as_json=False, console=console)
+    return text_of(console)
+
+
+@pytest.fixture
+def half(db: str, ledger: Ledger, smoke: Smoke) -> list[str]:
+    """Keys of four runs: finished, broken off, out of memory, waiting; the driver is at work."""
+    ledger.register({"grid": "smoke"}, smoke)
+    keys = [run.key for _, run in smoke]
+    train(ledger, "p", [scored(keys[0])])
+    for key, state in ((keys[1], "interrupted"), (keys[2], "out-of-memory")):
+        ledger.start_attempts(f"q-{state}", [key], Provenance("here"))
+        ledger.close_attempts(state, "it stopped")
+    return keys
+
+
+def test_grid_text_and_json_agree_on_every_state(
+    db: str, half: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = show(db)
+    grid = told.splitlines()[:-2]
+    assert sum(line.count("◌") for line in grid if "stopped" not in line) == 2
+    assert "4 runs: 1 finished, 2 interrupted, 1 pending" in told
+    status.show(db, None, watch=False, as_json=True, console=console_of())
+    found = json.loads(capsys.readouterr().out)
+    assert (found["finished"], found["interrupted"], found["pending"]) == (1, 2, 1)
+
+
+def test_the_legend_names_the_marks_that_are_shown_and_no_others(db: str, half: list[str]) -> None:
+    assert " ● done  ◌ stopped  · waiting\n" in show(db)
+
+
+def test_several_sweeps_are_named_where_none_was_asked_for(
+    db: str, engine: Engine, ledger: Ledger, smoke: Smoke
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    assert "more sweep" not in show(db)
+    with Ledger.of(engine, "b") as other:
+        other.register({"grid": "smoke"}, smoke)
+    assert f"1 more sweep in this database: sweeper list --db {db}" in show(db)
+    assert "more sweep" not in show(db, name="a")
+
+
+def test_control_codes_of_a_database_never_reach_the_terminal(
+    db: str, ledger: Ledger, smoke: Smoke
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    evil = RunResult(smoke[0][1].key, "failed", cause="\x1b[2J[/bold]", traceback="\x1b]0;x\x07")
+    train(ledger, "p", [evil])
+    told = show(db)
+    assert "\x1b" not in told and "\x07" not in told
+    assert "\\x1b[2J[/bold]" in told
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(status, "WATCH_SECONDS", 0.01)
+    yield
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_watch_ends_with_the_sweeps_exit_code_once_its_driver_is_gone(
+    db: str, engine: Engine, smoke: Smoke, terminal: bool
+) -> None:
+    with Ledger.of(engine, "a") as ledger:
+        ledger.register({"grid": "smoke"}, smoke)
+    console = console_of(terminal)
+    assert status.show(db, None, watch=True, as_json=False, console=console) == 2
+    assert f"no driver is at work; go on with: sweeper resume a --db {db}" in text_of(console)
+    with Ledger.of(engine, "a") as ledger:
+        train(ledger, "p", [scored(run.key) for _, run in smoke])
+        console = console_of(terminal)
+        assert status.show(db, None, watch=True, as_json=False, console=console) == 0
+    told = text_of(console)
+    assert "4/4 cells" in told and "go on with" not in told
+    assert not terminal or told.count("\x1b[?25l") == told.count("\x1b[?25h") == 1
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_watch_goes_on_while_its_driver_lives_though_nothing_trains_yet(
+    db: str, ledger: Ledger, smoke: Smoke
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    keys = [run.key for _, run in smoke]
+    finish = threading.Timer(0.5, train, (ledger, "p", [scored(key) for key in keys]))
+    finish.start()
+    console = console_of()
+    assert status.show(db, None, watch=True, as_json=False, console=console) == 0
+    counts = [line for line in text_of(console).splitlines() if line.startswith("4 runs")]
+    assert (counts[0], counts[-1]) == ("4 runs: 4 pending", "4 runs: 4 finished")
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_driver_elsewhere_that_stays_silent_is_taken_for_gone(
+    db: str, engine: Engine, half: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET host = 'elsewhere', expires = heartbeat - 9"))
+    monkeypatch.setattr(status, "LEASE_SECONDS", 0.2)
+    assert status.show(db, None, watch=True, as_json=False, console=console_of()) == 2
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_watch_and_gives_the_cursor_back(
+    db: str, half: list[str], signum: int
+) -> None:
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signum))
+    timer.start()
+    console = console_of(terminal=True)
+    assert status.show(db, None, watch=True, as_json=False, console=console) == 128 + signum
+    assert text_of(console).rstrip("\n").endswith("\x1b[?25h")
+
+
+def test_packs_in_training_are_counted_with_their_work(
+    db: str, engine: Engine, ledger: Ledger, smoke: Smoke
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    runs = [run for _, run in smoke]
+    train(ledger, "p", [scored(runs[0].key)])
+    ledger.start_attempts("q", [runs[1].key, runs[2].key], Provenance("elsewhere"))
+    ledger.start_attempts("r", [runs[3].key], Provenance("here"))
+    packs = read.open_packs(engine, read.plan_of(engine, runs))
+    work = sorted([cost(runs[1]) + cost(runs[2]), cost(runs[3])])
+    assert sorted(pack.work for pack in packs) == work
+    assert all(0 <= pack.seconds < 60 for pack in packs)
+
+
+def test_the_time_left_is_the_missing_work_at_the_pace_of_the_packs_at_work(smoke: Smoke) -> None:
+    runs = [run for _, run in smoke]
+    pace = 1000 / sum(map(cost, runs))  # core-seconds: all of them take 1,000
+    half_done = read.OpenPack(work=sum(map(cost, runs)) / 2, seconds=100.0)
+    fresh = read.OpenPack(work=1.0, seconds=0.0)
+    assert time_left(runs, pace, [half_done]) == (
+        "about 0:15:00 left at the pace of past runs · 1 pack at work"
+    )
+    assert time_left(runs, pace, [half_done, fresh]).startswith("about 0:07:30 left")
+    assert time_left(runs, None, [fresh]) == "1 pack at work"
+    assert time_left(runs, pace, []) == "no pack is at work yet"
+    assert time_left([], pace, []) == ""

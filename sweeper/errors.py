@@ -11,3 +11,9 @@ class SweepHeldError(SweeperError):
     """Another driver holds this sweep."""
 
     exit_code = 3
+
+
+class ClusterDiedError(SweeperError):
+    """The Ray cluster is gone in mid-sweep; what is missing can be resumed."""
+
+    exit_code = 4

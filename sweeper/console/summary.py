@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,8 +21,16 @@ from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """Why a launch ended before its sweep did."""
+
+    why: str
+    code: int  # the launch's exit code
+
+
 def conclude(
-    engine: Engine, sweep: read.SweepInfo, db: str, signum: int | None, console: Console
+    engine: Engine, sweep: read.SweepInfo, db: str, stopped: Stopped | None, console: Console
 ) -> int:
     """Prints how the sweep stands and what to type next; returns the exit code of the launch."""
     cells = read.results(engine, sweep.name)
@@ -35,16 +44,16 @@ def conclude(
     plan = read.plan_of(engine, read.runs_of(engine, sweep.id))
     for failure in read.failures(engine, plan):
         console.print(f"  {failure.count} {failure.state}: {failure.cause}", markup=False)
-    if signum is None and plan.count(State.FAILED):
+    if stopped is None and plan.count(State.FAILED):
         console.print(
             f"try what failed again: sweeper resume {shlex.quote(sweep.name)}{_db(db)} "
             "--retry-failed",
             markup=False,
         )
-    if signum is not None:
-        line = f"stopped by a signal; go on with: sweeper resume {shlex.quote(sweep.name)}{_db(db)}"
+    if stopped is not None:
+        line = f"{stopped.why}; go on with: sweeper resume {shlex.quote(sweep.name)}{_db(db)}"
         console.print(line, markup=False)
-        return 128 + signum
+        return stopped.code
     if finished:
         line = f"figures and table: sweeper report {shlex.quote(sweep.name)}{_db(db)}"
         console.print(line, markup=False)

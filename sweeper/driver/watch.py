@@ -24,7 +24,8 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.3
 VITAL = ("raylet", "gcs_server")  # their agents take the raylet along
 SILENCE_SECONDS = 20.0  # of somebody else's cluster, which may restart its GCS
-ASK_SECONDS = 2.0
+ASK_SECONDS = 2.0  # between two questions
+CONNECT_SECONDS = 4.0
 
 
 def nothing_known() -> str | None:
@@ -37,9 +38,8 @@ class RayThread:
 
     def __init__(self, dead: Callable[[], str | None]) -> None:
         self.dead = dead  # what has died of the cluster, if something has
-        self._lost = False  # whether a step may never return
         self._steps: queue.Queue[tuple[Callable[[], Any], futures.Future[Any]]] = queue.Queue()
-        self._over = threading.Event()
+        self._over = threading.Event()  # no step comes after the one under way
         self._thread = threading.Thread(target=self._work, name=ENDLESS, daemon=True)
         self._thread.start()
 
@@ -62,7 +62,8 @@ class RayThread:
         try:
             self._wait(future, time.monotonic() + patience)
         finally:
-            self._lost = not future.done()
+            if not future.done():
+                self._over.set()
         try:
             return future.result()
         except SweeperError:
@@ -88,7 +89,7 @@ class RayThread:
             self._over.set()
             step()
 
-        if not self._lost:
+        if not self._over.is_set():
             self.dead = nothing_known
             with contextlib.suppress(Exception):
                 self.call(last, patience)
@@ -161,7 +162,7 @@ def listens(address: str) -> bool:
     if not (host and port.isdigit()):
         return True
     with contextlib.suppress(OSError, OverflowError):
-        socket.create_connection((host.strip("[]"), int(port)), timeout=2 * ASK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         return True
     return False
 
@@ -170,7 +171,7 @@ def _raylet_listens(path: str | None) -> bool:
     if path is None or not os.path.isabs(path):
         return True
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(ASK_SECONDS)
+        connection.settimeout(CONNECT_SECONDS)
         connection.connect(path)
         return True
     return False

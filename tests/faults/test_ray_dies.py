@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 
 END_SECONDS = 20.0
 ORPHAN_SECONDS = 10.0
-LOOPBACK = re.compile(r"0100007F|0{24}0100007F|0000000000000000FFFF00000100007F|0{24}01000000")
+LOOPBACK = re.compile(r"0100007F|0{16}FFFF00000100007F|0{24}01000000")  # the second: v4 as v6
 
 
 def vital(driver: int, name: str) -> int | None:
@@ -175,7 +175,7 @@ def test_an_address_where_no_ray_answers_is_one_line_in_time(sweep: Sweep) -> No
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         assert fails_at(sweep, address) < 45  # 30 and what it takes to start
-    assert f"sweeper: no Ray cluster at {address}: " in sweep.output
+    assert sweep.output.splitlines()[-1].startswith(f"sweeper: no Ray cluster at {address}: ")
 
 
 def fails_at(sweep: Sweep, address: str) -> float:
@@ -183,5 +183,5 @@ def fails_at(sweep: Sweep, address: str) -> float:
     begun = time.monotonic()
     assert left(start(sweep, "--address", address), sweep) == 1, sweep.output
     assert "Traceback" not in sweep.output
-    assert len([line for line in sweep.output.splitlines() if "pending" not in line]) == 1
+    assert len(sweep.output.splitlines()) < 5, sweep.output
     return time.monotonic() - begun

@@ -23,7 +23,7 @@ from sweeper.errors import SweeperError
 ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 JOIN_SECONDS = 20.0
-START_SECONDS = 15  # for a GCS to open its port; Ray hears of nothing else meanwhile
+START_SECONDS = 12  # for a GCS to open its port; Ray hears of nothing else meanwhile
 SHUTDOWN_SECONDS = 10.0
 QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 

@@ -20,6 +20,12 @@ class SweepHeldError(SweeperError):
     exit_code = 3
 
 
+class ClusterDiedError(SweeperError):
+    """The Ray cluster is gone in mid-sweep; what is missing can be resumed."""
+
+    exit_code = 4
+
+
 def instead(name: str, known: Sequence[str]) -> str:
     """What to say of a name that is none of those known: the nearest of them, or the first."""
     if near := difflib.get_close_matches(name, known):

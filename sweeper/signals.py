@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 Handler = Callable[[int, FrameType | None], None]
 
+ENDLESS = "ray"  # name of the thread that may wait for ever, for a Ray that is dead
+
 
 def catch(handler: Handler) -> dict[int, Any]:
     """Gives both signals to `handler`, as only a main thread can; returns who had them before."""
@@ -115,3 +117,12 @@ def leave_at_once(signum: int) -> NoReturn:
         os.write(1, b"\x1b[?25h\n")  # a live view has hidden the cursor
     os.write(2, b"stopped at once; go on with: sweeper resume\n")
     os._exit(128 + signum)
+
+
+def leave(code: str | int | None) -> NoReturn:
+    """Ends this process as sys.exit does, but whatever else waits for a Ray that is dead."""
+    if any(thread.name == ENDLESS for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 0)
+    sys.exit(code)

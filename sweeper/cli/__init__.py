@@ -14,6 +14,7 @@ from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
 from sweeper.console.words import printable
 from sweeper.errors import SweeperError
+from sweeper.signals import leave
 
 app = typer.Typer(
     name="sweeper",
@@ -63,18 +64,22 @@ def _root(
 
 def main() -> None:
     """Entry point: a user's error is one line on standard error and exit code 1."""
+    leave(_code())
+
+
+def _code() -> int | None:
     try:
-        sys.exit(app(standalone_mode=False))
+        return app(standalone_mode=False)  # type: ignore[no-any-return]
     except SweeperError as error:
         print(f"sweeper: {printable(error)}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # a usage error knows which command it was
         command = context.command_path if context else "sweeper"
         if message := error.format_message().rstrip("."):  # empty when the help was printed
             print(f"{command}: {message}; see `{command} --help`", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        sys.exit(0)
+        return 0

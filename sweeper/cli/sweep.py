@@ -60,7 +60,8 @@ def launch(
     """Train every cell of a grid that is not done yet, and store what it scores.
 
     The same command again does only what is missing. Exit codes: 0 all finished, 1 bad input,
-    2 some runs failed or diverged, 3 another driver holds the sweep, 130 / 143 interrupted.
+    2 some runs failed or diverged, 3 another driver holds the sweep, 4 the Ray cluster is gone
+    (resume), 130 / 143 interrupted.
     """
     from sweeper.commands import launch as launching
     from sweeper.study.request import Request

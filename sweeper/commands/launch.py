@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from sweeper.console.live import ConsoleWatcher
-from sweeper.console.summary import conclude, print_plan
-from sweeper.errors import SweeperError
+from sweeper.console.summary import Stopped, conclude, print_plan
+from sweeper.errors import ClusterDiedError, SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
@@ -66,13 +66,20 @@ def train(
 ) -> int:
     """Trains what is missing and says how the sweep stands; returns the exit code."""
     started = time.monotonic()
-    missing, signum = train_missing(ledger, executor, ConsoleWatcher(console), retry_failed)
+    missing, stopped = True, None
+    try:
+        count, signum = train_missing(ledger, executor, ConsoleWatcher(console), retry_failed)
+        missing = count > 0
+        if signum is not None:
+            stopped = Stopped("stopped by a signal", 128 + signum)
+    except ClusterDiedError as error:
+        stopped = Stopped(str(error), error.exit_code)
     if missing:
         console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
     else:
         console.print("nothing left to train")
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
-    return conclude(ledger.engine, sweep, db, signum, console)
+    return conclude(ledger.engine, sweep, db, stopped, console)
 
 
 def executor_of(name: str, address: str | None) -> Callable[[], Executor]:

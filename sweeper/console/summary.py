@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from rich.console import Console
@@ -22,8 +23,16 @@ from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """Why a launch ended before its sweep did."""
+
+    why: str
+    code: int  # the launch's exit code
+
+
 def conclude(
-    engine: Engine, sweep: read.SweepInfo, db: str, signum: int | None, console: Console
+    engine: Engine, sweep: read.SweepInfo, db: str, stopped: Stopped | None, console: Console
 ) -> int:
     """Prints how the sweep stands and what to type next; returns the exit code of the launch."""
     cells = read.results(engine, sweep.name)
@@ -40,13 +49,13 @@ def conclude(
     for failure in read.failures(engine, plan):
         line = f"  {failure.count} {failure.state}: {failure.cause}"
         console.print(printable(line), markup=False)
-    if signum is None and plan.count(State.FAILED):
+    if stopped is None and plan.count(State.FAILED):
         again = f"{command('resume', sweep.name, db)} --retry-failed"
         console.print(f"try what failed again: {again}", markup=False)
-    if signum is not None:
-        line = f"stopped by a signal; go on with: {command('resume', sweep.name, db)}"
+    if stopped is not None:
+        line = f"{stopped.why}; go on with: {command('resume', sweep.name, db)}"
         console.print(line, markup=False)
-        return 128 + signum
+        return stopped.code
     if finished:
         console.print(f"figures and table: {command('report', sweep.name, db)}", markup=False)
     return code_of(cells)

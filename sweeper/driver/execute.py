@@ -18,11 +18,13 @@ from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.provenance import provenance
 from sweeper.driver.ray_cluster import Slots, largest_pack
 from sweeper.driver.recorder import Recorder
-from sweeper.events import Event, Interrupted, Planned
+from sweeper.errors import ClusterDiedError
+from sweeper.events import Closed, Event, Interrupted, Planned
 from sweeper.ledger import read
 from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.write import Ledger
 from sweeper.signals import Interrupt, catch, interruptible, told_at_once
+from sweeper.states import State
 from sweeper.storage.checkpoints import FENCED, SAVE_AND_STOP, Checkpoints
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig
@@ -79,7 +81,7 @@ def execute(
     `observe` receives every event of the sweep in the recorder's thread, for a live view, and
     `Interrupted` already when the signal comes, in another;
     `notify` a line for the user. Raises SweepHeldError when another driver has taken the sweep
-    over.
+    over, ClusterDiedError when the executor's cluster is gone.
     """
     missing = plan.missing(training.retry_failed)
     checkpoints = Checkpoints(training.storage, ledger_id(ledger.engine))
@@ -113,7 +115,12 @@ def execute(
         recorder = Recorder(ledger, pack_queue, checkpoints, ran_with, observe, notify)
         with recorder, stop:
             recorder.put(Planned(len(packs), len(missing)))
-            training.executor.run(pack_queue, recorder, stop, options, slots.of(device))
+            try:
+                training.executor.run(pack_queue, recorder, stop, options, slots.of(device))
+            except ClusterDiedError as error:
+                pack_queue.halt()
+                recorder.put(Closed(None, State.INTERRUPTED, str(error)))
+                raise
             if interrupt.signum is not None:
                 recorder.put(Interrupted(interrupt.signum))
     return interrupt

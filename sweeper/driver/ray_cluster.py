@@ -1,10 +1,8 @@
-"""Where packs run: a Ray cluster, what it can run at once, and how large a pack may be there."""
+"""What a place can run at once, and how large a pack may be there."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeper.errors import SweeperError
@@ -29,31 +27,6 @@ class Slots:
         if asked == "cuda" and not self.gpus:
             raise SweeperError("--device cuda: no GPU in this Ray cluster; use --device cpu")
         return "cuda" if asked == "cuda" or (asked == "auto" and self.gpus) else "cpu"
-
-
-@contextmanager
-def ray_cluster(address: str | None) -> Iterator[Slots]:
-    """A Ray cluster: the one at `address`, or a new one on this machine."""
-    import ray
-
-    if address:
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise SweeperError(f"no Ray cluster at {address}: {error}") from None
-    else:
-        ray.init(
-            address="local",  # a cluster of our own, even where another one runs
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    try:
-        total = ray.cluster_resources()
-        yield Slots(int(total.get("CPU", 1)), total.get("GPU", 0.0))
-    finally:
-        ray.shutdown()
 
 
 def largest_pack(device: str, runs: Iterable[RunConfig]) -> int:

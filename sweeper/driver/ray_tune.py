@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray import cloudpickle, tune
@@ -23,7 +20,8 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from sweeper.driver.pack_queue import PackQueue
-from sweeper.driver.ray_cluster import GPU_SHARE, Slots, ray_cluster
+from sweeper.driver.ray_cluster import GPU_SHARE, Slots
+from sweeper.driver.ray_session import Cluster, ray_cluster
 from sweeper.driver.recorder import Recorder
 from sweeper.errors import SweeperError
 from sweeper.events import Ended, Lost
@@ -36,9 +34,12 @@ class RayTune:
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address  # None: a cluster of our own, on this machine
+        self._cluster: Cluster
 
-    def slots(self) -> AbstractContextManager[Slots]:
-        return ray_cluster(self._address)
+    @contextmanager
+    def slots(self) -> Iterator[Slots]:
+        with ray_cluster(self._address) as self._cluster:
+            yield self._cluster.slots
 
     def run(
         self,
@@ -57,8 +58,9 @@ class RayTune:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         share = {"cpu": 1, "gpu": GPU_SHARE} if options.device == "cuda" else {"cpu": 1}
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is told by the ledger
-        scratch = Path(tempfile.mkdtemp(prefix="sweeper-tune-"))
-        try:
+        thread = self._cluster.thread
+
+        def fit() -> int:
             tuner = tune.Tuner(
                 tune.with_resources(sweeper_pack, share),
                 tune_config=tune.TuneConfig(
@@ -66,16 +68,16 @@ class RayTune:
                 ),
                 run_config=tune.RunConfig(
                     name=f"sweeper-{uuid.uuid4().hex}",
-                    storage_path=str(scratch),
+                    storage_path=str(self._cluster.directory / "tune"),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
-                    callbacks=[TuneCallback(recorder)],
+                    callbacks=[TuneCallback(recorder, thread.dead)],
                     stop=StopWhenAsked(stop),
                 ),
             )
-            _check_count(len(tuner.fit()), len(pack_queue.handed_out))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            return len(tuner.fit())
+
+        _check_count(thread.call(fit), len(pack_queue.handed_out))
 
 
 def _check_count(trials: int, packs: int) -> None:
@@ -116,8 +118,9 @@ class PackSearcher(Searcher):  # type: ignore[misc]
 class TuneCallback(Callback):  # type: ignore[misc]
     """Passes what happens to trials to the recorder. An exception here would end the experiment."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, dead: Callable[[], str | None]) -> None:
         self._recorder = recorder
+        self._dead = dead
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._recorder.started(_pack_of(trial))
@@ -133,6 +136,8 @@ class TuneCallback(Callback):  # type: ignore[misc]
         self._recorder.put(Ended(_pack_of(trial)))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        if self._dead():  # no pack's fault: the launch ends
+            return
         error = _error_of(trial)
         name = "unknown error" if error is None else type(error).__name__
         cause = f"{name}: the worker died or raised"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults import toy
 from tests.faults.conftest import PATIENCE, Sweep, counts, ended
-from tests.faults.test_ray import left, start, wait_until
+from tests.faults.test_ray import in_training, left, start, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
@@ -44,6 +44,24 @@ def test_a_sweep_outlives_the_loss_of_a_node(sweep: Sweep, cluster: Any) -> None
     undisturbed = alone.start(**{"sweeper.driver.execute.CHECKPOINT_SECONDS": 3600.0})
     assert ended(undisturbed, 3 * PATIENCE) == 0, alone.output
     pd.testing.assert_frame_equal(table, alone.table(), check_exact=True)
+
+
+def test_a_launch_whose_cluster_is_lost_ends_with_the_line_to_resume(
+    sweep: Sweep, cluster: Any
+) -> None:
+    sweep.grid = toy.grid_file(sweep.directory, epochs=20_000)
+    cluster.add_node(num_cpus=2)
+    process = start(sweep, "--address", cluster.address, SWEEPER_CHECKPOINT_SECONDS="0.3")
+    wait_until(sweep, process, lambda: in_training(sweep))
+    address = cluster.address
+    cluster.head_node.kill_gcs_server()
+    counts["injected"] += 1
+    assert left(process, sweep) == 4, sweep.output
+    last = sweep.output.splitlines()[-1]
+    assert last.startswith(f"Ray died: the cluster at {address} has not answered")
+    assert "go on with: sweeper resume toy-smoke" in last and "Traceback" not in sweep.output
+    assert len(sweep.output.splitlines()) < 12, sweep.output
+    assert not sweep.query("SELECT 1 FROM attempts WHERE state = 'running'")
 
 
 def both_saved(sweep: Sweep) -> bool:

@@ -76,3 +76,23 @@ def test_a_second_signal_ends_what_would_be_tidied(gap: float) -> None:
     code, out, err = stopped_by(STOPPABLE.format(tidying=60), signal.SIGINT, signal.SIGINT, gap=gap)
     assert code == 130 and "in order" not in out
     assert err == "stopped at once; go on with: sweeper resume\n"
+
+
+WAITING = """
+import sys, threading
+from sweeper.signals import ENDLESS, leave
+threading.Thread(target=threading.Event().wait, name=ENDLESS, daemon={daemon}).start()
+print("said", end="")
+leave({code!r})
+"""
+
+
+@pytest.mark.parametrize(("daemon", "code", "exit_code"), [(True, 4, 4), (False, None, 0)])
+def test_a_process_whose_ray_never_answers_ends_all_the_same(
+    daemon: bool, code: int | None, exit_code: int
+) -> None:
+    script = WAITING.format(daemon=daemon, code=code)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout) == (exit_code, "said")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from sweeper.errors import ClusterDiedError
 from tests.sweeper.cli.test_cli import Sweeper, sweeper
 
 __all__ = ["sweeper"]
@@ -122,3 +123,18 @@ def test_a_signal_while_clips_are_rendered_stops_in_order(
     left, out, _ = sweeper("launch", "--grid", "smoke", "--preset", "smoke", "--db", f"{code}.db")
     assert left == code
     assert f"go on with: sweeper resume smoke-smoke --db {code}.db" in out
+
+
+def test_a_cluster_that_dies_ends_the_launch_with_a_code_of_its_own(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_arguments: object) -> None:
+        raise ClusterDiedError("Ray died: its raylet (process 7) has crashed or was killed")
+
+    monkeypatch.setattr("sweeper.driver.inline.Inline.run", dies)
+    options = ("--preset", "smoke", "--db", "died.db", "--executor", "inline")
+    code, out, _ = sweeper("launch", "--grid", "tiny.toml", *options)
+    assert code == ClusterDiedError.exit_code == 4
+    assert "0 of 8 cells finished" in out
+    last = "Ray died: its raylet (process 7) has crashed or was killed; go on with: "
+    assert out.splitlines()[-1] == f"{last}sweeper resume tiny-smoke --db died.db"

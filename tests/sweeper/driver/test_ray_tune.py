@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 
 from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.ray_tune import PackSearcher, StopWhenAsked, TuneCallback, _check_count
+from sweeper.driver.watch import nothing_known
 from sweeper.errors import SweeperError
 from sweeper.events import Ended, Event, Lost, Progress
 from sweeper.states import State
@@ -42,14 +43,14 @@ def trial(**attributes: Any) -> SimpleNamespace:
 
 
 def test_a_trial_that_starts_and_ends_is_a_pack_that_does(recorder: FakeRecorder) -> None:
-    callback = TuneCallback(recorder)  # type: ignore[arg-type]
+    callback = TuneCallback(recorder, nothing_known)  # type: ignore[arg-type]
     callback.on_trial_start(0, [], trial())
     callback.on_trial_complete(0, [], trial())
     assert recorder.packs == ["p"] and recorder.events == [Ended("p")]
 
 
 def test_an_event_of_a_worker_is_passed_on_and_nothing_else(recorder: FakeRecorder) -> None:
-    callback = TuneCallback(recorder)  # type: ignore[arg-type]
+    callback = TuneCallback(recorder, nothing_known)  # type: ignore[arg-type]
     progress = Progress("p", "epoch", 1, 2, 0.4)
     callback.on_trial_result(0, [], trial(), {"event": progress, "done": False})
     callback.on_trial_result(0, [], trial(), {"done": True})
@@ -59,7 +60,7 @@ def test_an_event_of_a_worker_is_passed_on_and_nothing_else(recorder: FakeRecord
 def test_a_lost_trial_tells_what_ray_says(recorder: FakeRecorder, tmp_path: Path) -> None:
     file = tmp_path / "error.pkl"
     file.write_bytes(cloudpickle.dumps(ActorDiedError()))
-    TuneCallback(recorder).on_trial_error(  # type: ignore[arg-type]
+    TuneCallback(recorder, nothing_known).on_trial_error(  # type: ignore[arg-type]
         0, [], trial(pickled_error_file=str(file))
     )
     (event,) = recorder.events
@@ -71,11 +72,17 @@ def test_a_lost_trial_tells_what_ray_says(recorder: FakeRecorder, tmp_path: Path
 def test_an_error_that_cannot_be_read_is_a_lost_worker(
     recorder: FakeRecorder, file: str | None
 ) -> None:
-    TuneCallback(recorder).on_trial_error(  # type: ignore[arg-type]
+    TuneCallback(recorder, nothing_known).on_trial_error(  # type: ignore[arg-type]
         0, [], trial(pickled_error_file=file)
     )
     (event,) = recorder.events
     assert isinstance(event, Lost) and event.kind == State.INFRASTRUCTURE
+
+
+def test_a_trial_that_went_with_its_cluster_is_no_packs_fault(recorder: FakeRecorder) -> None:
+    callback = TuneCallback(recorder, lambda: "the raylet is gone")  # type: ignore[arg-type]
+    callback.on_trial_error(0, [], trial(pickled_error_file=None))
+    assert recorder.events == []
 
 
 def test_tune_is_given_packs_then_told_to_wait_then_that_it_is_over() -> None:
@@ -97,7 +104,11 @@ def test_the_experiment_stops_when_asked_and_no_trial_alone() -> None:
 
 
 def test_nothing_of_ours_is_pickled_into_tunes_state(recorder: FakeRecorder) -> None:
-    ours = (TuneCallback(recorder), PackSearcher(PackQueue("x", [], {})), StopWhenAsked(bool))  # type: ignore[arg-type]
+    ours = (
+        TuneCallback(recorder, nothing_known),
+        PackSearcher(PackQueue("x", [], {})),
+        StopWhenAsked(bool),
+    )  # type: ignore[arg-type]
     assert [thing.__getstate__() for thing in ours] == [{}, {}, {}]
 
 

@@ -128,7 +128,7 @@ def train_missing(
     missing, and the signal that stopped their training, if one did.
     """
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
-    request = Request(**sweep.options)
+    request = Request.of(sweep.name, sweep.options)
     storage = claim_storage(ledger, request.storage)
     reconcile(ledger, storage)
     plan = plan_of(ledger)

@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from rich.console import Console
 
@@ -78,10 +77,10 @@ def _soundfont() -> Iterator[tuple[bool, str]]:
 
 
 def _database(db: str) -> Iterator[tuple[bool, str]]:
-    from sweeper.ledger.connect import open_reader
+    from sweeper.ledger.connect import is_there, open_reader
 
     yield True, f"SQLite {sqlite3.sqlite_version}"
-    if "://" not in db and not Path(db).exists():
+    if not is_there(db):
         yield True, f"database {db}: none yet, `sweeper launch` makes it"
         return
     open_reader(db).dispose()

@@ -36,13 +36,26 @@ class SweepInfo:
     options: dict[str, Any]
 
 
+def _info(row: Sweep) -> SweepInfo:
+    try:
+        options = json.loads(row.options)
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        raise SweeperError(
+            f"the stored options of sweep '{row.name}' are damaged; move the database away and run "
+            "`sweeper recover`"
+        )
+    return SweepInfo(row.id, row.name, options)
+
+
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     """The sweep of that name, or the one launched last."""
     newest = select(Sweep).order_by(Sweep.launch.desc())
     asked = newest if name is None else newest.where(Sweep.name == name)
     with Session(engine) as session:
         if sweep := session.scalars(asked.limit(1)).first():
-            return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
+            return _info(sweep)
         names = ", ".join(other.name for other in session.scalars(newest.limit(NAMED)))
     if not names:
         raise SweeperError("this database holds no sweep yet; run `sweeper launch` first")
@@ -53,14 +66,14 @@ def sweeps(engine: Engine) -> list[SweepInfo]:
     """All of them, the one launched last first."""
     with Session(engine) as session:
         rows = session.scalars(select(Sweep).order_by(Sweep.launch.desc())).all()
-        return [SweepInfo(row.id, row.name, json.loads(row.options)) for row in rows]
+        return [_info(row) for row in rows]
 
 
 def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:
     """The sweep of that id."""
     with Session(engine) as session:
         sweep = session.get_one(Sweep, sweep_id)
-        return SweepInfo(sweep.id, sweep.name, json.loads(sweep.options))
+        return _info(sweep)
 
 
 def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
@@ -171,8 +184,10 @@ def pace(engine: Engine) -> float | None:
 def results(engine: Engine, sweep: str) -> pd.DataFrame:
     """The sweep's rows of the `results` view, one a cell, in the order of the cells."""
     query = text("SELECT * FROM results WHERE sweep = :sweep")
-    with engine.connect() as connection:
-        frame = pd.read_sql(query, connection, params={"sweep": sweep})
+    with engine.connect() as connection:  # not by pandas, which has errors of its own
+        cells = connection.execute(query, {"sweep": sweep})
+        columns = list(cells.keys())
+        frame = pd.DataFrame.from_records(list(cells), columns=columns, coerce_float=True)
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
     plan = plan_of(engine, runs_of(engine, find_sweep(engine, sweep).id))
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}

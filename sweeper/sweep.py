@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sweeper.data.latents import Source, data_config, latents_of
 from sweeper.driver.outbox import drain_spools
+from sweeper.errors import SweeperError
 from sweeper.events import Event
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_copy_of, ledger_id
@@ -107,7 +108,11 @@ def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
         ledger.note("copied", f"from {tag['database']}, which goes on under its old identity")
         claimed = Storage(ledger_root(storage, ledger_id(ledger.engine)))
     launched = datetime.now(UTC).isoformat()
-    claimed.write_json("ledger.json", {"database": url, "launched": launched})
+    try:
+        claimed.write_json("ledger.json", {"database": url, "launched": launched})
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise SweeperError(f"cannot write to the storage {claimed.root}: {reason}") from None
     return claimed
 
 

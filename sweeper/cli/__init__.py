@@ -58,7 +58,7 @@ def _root(
 def main() -> None:
     """Entry point: a user's error is one line on standard error and exit code 1."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="sweeper", standalone_mode=False))
     except SweeperError as error:
         print(f"sweeper: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

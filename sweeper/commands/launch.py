@@ -16,6 +16,7 @@ from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_there, open_reader, writer
 from sweeper.ledger.write import Ledger
+from sweeper.storage.files import check_storage
 from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
 from sweeper.sweep import Cells, expand, register, train_missing
@@ -35,6 +36,7 @@ def launch(
 ) -> int:
     """Registers the sweep and trains what is missing of it; returns the exit code."""
     cells = expand(request)
+    check_storage(request.storage)
     with writer(db) as engine, Ledger.of(engine, name or request.default_name) as ledger:
         register(ledger, request, cells)
         return train(ledger, db, executor, retry_failed, console)

@@ -30,6 +30,21 @@ def ledger_root(storage: str | None, ledger: str) -> str:
     return f"{base.rstrip('/')}/{LEDGERS}/{ledger}"
 
 
+def check_storage(storage: str | None) -> None:
+    """Raises SweeperError where nothing could be kept, as far as can be seen; writes nothing."""
+    base = ledger_root(storage, "")
+    Storage(base)
+    if "://" in base:
+        return
+    path = Path(base).absolute()
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SweeperError(
+            f"checkpoints and results cannot be kept in {base}: {there} is no directory that you "
+            "may write to; name another with --storage, or set SWEEPER_CACHE"
+        )
+
+
 class Storage:
     """Files by name under a directory or a URI such as s3://bucket/sweeps."""
 

@@ -20,6 +20,9 @@ def snapshot(path: Path, patience: float) -> sqlite3.Connection:
         # Without a log beside it nobody is writing, and `immutable` keeps SQLite from making one.
         uri = f"file:{quote(str(path))}?mode=ro" + ("" if before[1] else "&immutable=1")
         with closing(sqlite3.connect(uri, uri=True, timeout=patience)) as source:
+            # `backup` alone would wait for a lock for ever; this waits as long as it may.
+            source.execute("BEGIN")
+            source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             source.backup(copy)
         if before[1] or _stamp(path) == before:
             return copy

@@ -111,7 +111,8 @@ def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
     try:
         claimed.write_json("ledger.json", {"database": url, "launched": launched})
     except OSError as error:
-        raise SweeperError(f"cannot write to {claimed.root}: {error}; check --storage") from None
+        reason = error.strerror or str(error).splitlines()[0]
+        raise SweeperError(f"cannot write to {claimed.root}: {reason}; check --storage") from None
     return claimed
 
 
@@ -132,7 +133,7 @@ def train_missing(
     missing, and the signal that stopped their training, if one did.
     """
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
-    request = Request(**sweep.options)
+    request = Request.of(sweep.name, sweep.options)
     storage = settle(ledger, request.storage)
     plan = plan_of(ledger)
     missing = plan.missing(retry_failed)

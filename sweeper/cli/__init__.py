@@ -69,7 +69,7 @@ def main() -> None:
 
 def _code() -> int | None:
     try:
-        return app(standalone_mode=False)  # type: ignore[no-any-return]
+        return app(prog_name="sweeper", standalone_mode=False)  # type: ignore[no-any-return]
     except SweeperError as error:
         print(f"sweeper: {printable(error)}", file=sys.stderr)
         return error.exit_code

@@ -149,6 +149,9 @@ def data_of(grid: str, preset: str, dataset: str | None, encoder: str | None) ->
     from sweeper.study.grid import load_grid
 
     asked = load_grid(grid).overrides.get("data", {})
+    for name in ("dataset", "encoder"):
+        if not isinstance(value := asked.get(name, name), str):
+            raise SweeperError(f"grid '{grid}': data.{name} = {value!r}: a name is expected")
     for name, option in (("dataset", dataset), ("encoder", encoder)):
         if option is not None and asked.get(name) not in (None, option):
             raise SweeperError(

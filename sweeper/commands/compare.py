@@ -23,7 +23,7 @@ from sweeper.data.latents import Source, data_config
 from sweeper.data.maps import map_of, settings_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader, writer
+from sweeper.ledger.connect import is_there, open_reader, writer
 from sweeper.ledger.write import Ledger
 from sweeper.signals import StoppedError, stoppable
 from sweeper.study.config import DataConfig, RunConfig
@@ -91,7 +91,7 @@ def _check(request: Request, db: str, name: str) -> None:
 
     data = dataclasses.replace(preset(request.preset).data, dataset=request.dataset)
     make_dataset(data, Source(path=request.source).location)
-    if "://" not in db and Path(db).exists():
+    if "://" not in db and is_there(db):
         engine = open_reader(db)
         for sweep in read.sweeps(engine):
             if sweep.name == name:

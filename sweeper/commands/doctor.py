@@ -108,14 +108,14 @@ def _soundfont() -> Iterator[tuple[bool, str]]:
 
 
 def _database(db: str) -> Iterator[tuple[bool, str]]:
-    from sweeper.ledger.connect import open_reader
+    from sweeper.ledger.connect import is_there, open_reader
 
     yield True, f"SQLite {sqlite3.sqlite_version}"
     if "://" not in db:
         yield _disk("database's directory", Path(db).absolute().parent, "name another with --db")
-        if not Path(db).exists():
-            yield True, f"database {db}: none yet, `sweeper launch` makes it"
-            return
+    if not is_there(db):
+        yield True, f"database {db}: none yet, `sweeper launch` makes it"
+        return
     open_reader(db).dispose()
     yield True, f"database {db}: readable, schema current"
     log = Path(f"{db}-wal")

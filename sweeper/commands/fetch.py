@@ -46,15 +46,15 @@ def _names(parts: str) -> list[str]:
 
 
 def _fetch_archives(root: Path, names: list[str], base: str, console: Console) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SweeperError(f"cannot make {root} ({error.strerror}); check --data-root") from error
     console.print(LICENCE, markup=False)
     paths = {name: root / f"nsynth-{name}.jsonwav.tar.gz" for name in names}
     missing = [name for name in names if not _there(paths[name], MD5[name], console)]
     urls = {name: f"{base.rstrip('/')}/{paths[name].name}" for name in missing}
     sizes = {name: size_of(urls[name]) for name in missing}
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SweeperError(f"cannot make {root} ({error.strerror}); check --data-root") from error
     for name in missing:
         have = bytes_of(partial_of(paths[name]))
         here = f", {have / 1e6:.1f} of them here already" if have else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from sweeper.console.live import ConsoleWatcher
 from sweeper.console.summary import Stopped, conclude, print_plan
 from sweeper.errors import ClusterDiedError, SweeperError
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader, writer
+from sweeper.ledger.connect import is_there, open_reader, writer
 from sweeper.ledger.write import Ledger
 from sweeper.storage.files import check_writable
 from sweeper.study.plan import Plan, conflict, with_references
@@ -108,7 +107,7 @@ def dry_run(request: Request, db: str, name: str | None, console: Console) -> No
     name, cells = request.sweep_name(name), expand(request)
     runs = [run for _, run in cells]
     plan, pace = Plan(tuple(with_references(runs)), {}), None
-    if "://" in db or Path(db).exists():
+    if is_there(db):
         engine = open_reader(db)
         _check(engine, name, cells)
         plan, pace = read.plan_of(engine, runs), read.pace(engine)

@@ -53,7 +53,7 @@ def search(
     open_reader(db).dispose()
     with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
-        request, code, added = Request(**sweep.options), 0, 0
+        request, code, added = Request.of(sweep.name, sweep.options), 0, 0
         config_of = study_of(request, load_grid(request.grid))
         while added < trials and code in (0, 2):
             rows = read.results(engine, sweep.name)

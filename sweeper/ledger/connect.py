@@ -6,6 +6,7 @@ log into it before it lets go, and our readers hold no connection that could kee
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -14,18 +15,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.filesystem import network_type
+from sweeper.ledger.lease import MovedError
+from sweeper.ledger.presence import check_whole, refuse_directory, refuse_log_alone, watch
 from sweeper.ledger.rekey import rekey
 from sweeper.ledger.schema import READABLE_VERSION, SCHEMA_VERSION, Base, Meta, SchemaVersion
+from sweeper.ledger.snapshot import snapshot
+from sweeper.ledger.trouble import damaged, explain_errors, friendly_errors, friendly_opening
 from sweeper.ledger.view import create_results_view
 
 # How long a transaction waits for a locked database; after that, results are spooled.
@@ -38,14 +42,23 @@ def database_url(db: str) -> URL:
     """A URL from what a user types: a URL, or the path of a SQLite file."""
     if "://" not in db:
         return URL.create("sqlite", database=str(Path(db).absolute()))
+    scheme = db.partition("://")[0]  # the rest may hold a password
     try:
         url = make_url(db)
+        url.get_dialect()
     except (ArgumentError, ValueError):
-        scheme = db.partition("://")[0]  # the rest may hold a password
         raise SweeperError(f"--db {scheme}://… is neither a path nor a database URL") from None
-    if url.get_backend_name() == "sqlite":
-        return url.set(database=str(Path(url.database or "").absolute()))
-    return url
+    if not _is_sqlite(url):
+        return url
+    if url.query or url.host or not url.database:
+        raise SweeperError(f"--db {scheme}://…: give the path of a SQLite file and no more")
+    return database_url(url.database)
+
+
+def is_there(db: str) -> bool:
+    """Whether there is something to read: a file at the path, or a server by its URL."""
+    with friendly_opening(redacted(db)):
+        return not _is_sqlite(url := database_url(db)) or Path(url.database or "").exists()
 
 
 def redacted(db: str) -> str:
@@ -59,7 +72,7 @@ def writer(db: str, ledger_id: str | None = None) -> Iterator[Engine]:
 
     Errors of the database are raised as SweeperError.
     """
-    with friendly_errors(db):
+    with friendly_errors(redacted(db)):
         engine = open_writer(db, ledger_id)
         try:
             yield engine
@@ -81,13 +94,11 @@ def fold_log(engine: Engine) -> None:
     """Copies a SQLite database's write-ahead log into its file, as far as readers let it."""
     if engine.dialect.name != "sqlite":
         return
-    connection = engine.raw_connection()
-    try:
+    with (
+        contextlib.suppress(sqlite3.OperationalError, MovedError),  # locked by others, or gone
+        closing(engine.raw_connection()) as connection,
+    ):
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.OperationalError:
-        pass  # locked by another program
-    finally:
-        connection.close()
 
 
 def open_writer(db: str, ledger_id: str | None = None) -> Engine:
@@ -97,14 +108,19 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     schema is upgraded in place, after a backup. `ledger_id` names a new ledger as an old one.
     """
     url, db = database_url(db), redacted(db)
-    engine = _sqlite_writer(url, db) if _is_sqlite(url) else _server(url, read_only=False)
-    with friendly_errors(db), _closed_on_error(engine):
+    with friendly_opening(db):
+        if _is_sqlite(url):
+            engine = _sqlite_writer(url, db, is_new=ledger_id is not None)
+        else:
+            engine = _server(url, read_only=False)
+    with friendly_opening(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             _create(engine, db, ledger_id or uuid.uuid4().hex)
         if _version(engine, db) < SCHEMA_VERSION:
             from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
 
             upgrade(engine, _version(engine, db))
+        check_whole(engine, db)
         with engine.begin() as connection:
             rekey(connection)
         _check_writable(engine)
@@ -127,25 +143,27 @@ def is_copy_of(engine: Engine, url: str) -> bool:
         return False
     try:
         reader = open_reader(str(other))
+        return ledger_id(reader) == ledger_id(engine)
     except SweeperError:
         return False
-    same = ledger_id(reader) == ledger_id(engine)
-    reader.dispose()
-    return same
 
 
 def _is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def _sqlite_writer(url: URL, db: str) -> Engine:
+def _sqlite_writer(url: URL, db: str, *, is_new: bool) -> Engine:
     path = Path(url.database or "")
+    refuse_directory(path, db)
+    if not is_new:
+        refuse_log_alone(path, db)
     if kind := network_type(path.parent):
         raise SweeperError(
             f"{db} is on a network file system ({kind}), where SQLite loses data; put it on a "
             "local disk, or use --db postgresql+psycopg://…"
         )
     engine = create_engine(url)
+    watch(engine, path, db)
     _pragmas(engine)
     return engine
 
@@ -156,15 +174,18 @@ def open_reader(db: str) -> Engine:
     Raises SweeperError when there is no such database.
     """
     url, db = database_url(db), redacted(db)
-    with friendly_errors(db):
+    with friendly_opening(db):
         engine = _sqlite_reader(url, db) if _is_sqlite(url) else _server(url, read_only=True)
-    with friendly_errors(db), _closed_on_error(engine):
+    explain_errors(engine, db)
+    with _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
         if (version := _version(engine, db)) < READABLE_VERSION:
             raise SweeperError(
                 f"{db} has the older schema {version}; `sweeper resume` upgrades it, with a backup"
             )
+        if version == SCHEMA_VERSION:
+            check_whole(engine, db)
     return engine
 
 
@@ -187,36 +208,19 @@ def _server(url: URL, *, read_only: bool) -> Engine:
 
 def _sqlite_reader(url: URL, db: str) -> Engine:
     path = Path(url.database or "")
+    refuse_directory(path, db)
+    refuse_log_alone(path, db)
     if not path.is_file():
         raise SweeperError(
             f"no database at {db}; run `sweeper launch` first, or name one with --db"
         )
-    snapshot = _snapshot(path)
-    engine = create_engine("sqlite://", creator=lambda: snapshot, poolclass=StaticPool)
+    copy = snapshot(path, BUSY_SECONDS)
+    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
     if inspect(engine).has_table("runs"):
         with engine.begin() as connection:
             rekey(connection)
-    snapshot.execute("PRAGMA query_only = ON")
+    copy.execute("PRAGMA query_only = ON")
     return engine
-
-
-def _snapshot(path: Path) -> sqlite3.Connection:
-    """A private copy of the database as it is now: in memory while it is small."""
-    copy = sqlite3.connect("", check_same_thread=False)
-    while True:
-        before = _stamp(path)
-        # Without a log beside it nobody is writing, and `immutable` keeps SQLite from making one.
-        uri = f"file:{quote(str(path))}?mode=ro" + ("" if before[1] else "&immutable=1")
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as source:
-            source.backup(copy)
-        if before[1] or _stamp(path) == before:
-            return copy
-        time.sleep(0.01)  # a driver has begun in this moment: the copy may be half of either
-
-
-def _stamp(path: Path) -> tuple[int, bool]:
-    """When the file changed last (ns), and whether there is a log beside it."""
-    return path.stat().st_mtime_ns, path.with_name(path.name + "-wal").exists()
 
 
 def _pragmas(engine: Engine) -> None:
@@ -252,7 +256,9 @@ def _create(engine: Engine, db: str, ledger: str) -> None:
 def _version(engine: Engine, db: str) -> str:
     """The schema's version. Raises SweeperError when it is newer than this program."""
     with Session(engine) as session:
-        version = session.scalar(select(SchemaVersion.version_num)) or ""
+        version: str | None = session.scalar(select(SchemaVersion.version_num))
+    if version is None:
+        raise damaged(db, "it does not say its schema's version")
     if version > SCHEMA_VERSION:
         raise SweeperError(
             f"{db} has schema {version}, newer than this sweeper's {SCHEMA_VERSION}; upgrade it"
@@ -285,27 +291,3 @@ def _closed_on_error(engine: Engine) -> Iterator[None]:
     except BaseException:
         engine.dispose()
         raise
-
-
-@contextmanager
-def friendly_errors(db: str) -> Iterator[None]:
-    """Turns a database's errors into one line that names the file and what to do."""
-    try:
-        yield
-    except DatabaseError as error:
-        raise SweeperError(_line(redacted(db), error)) from None
-    except sqlite3.DatabaseError as error:  # while a snapshot is taken
-        raise SweeperError(_line(redacted(db), error)) from None
-
-
-def _line(db: str, error: DatabaseError | sqlite3.DatabaseError) -> str:
-    reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-    if "not a database" in reason or "malformed" in reason:
-        return f"{db} is not a SQLite database; name another file with --db"
-    if "readonly" in reason:
-        return f"{db} is read-only; make it writable or name another file with --db"
-    if "unable to open" in reason:
-        return f"cannot open {db}: its directory is missing or closed to you"
-    if "locked" in reason:
-        return f"{db} is locked by another program; close that, or wait, and try again"
-    return f"{db}: {reason}"

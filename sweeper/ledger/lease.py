@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,6 +34,12 @@ LIVE, GONE, UNKNOWN = "live", "gone", "unknown"
 
 class FencedError(SweepHeldError):
     """Another driver has taken the sweep over; nothing more may be written."""
+
+
+class MovedError(FencedError):
+    """The database's file is gone or is another one; nothing more may be written."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -91,18 +99,25 @@ class Lease:
         self._thread.join(timeout=1)
         self._release()
 
-    def check(self, session: Session) -> None:
-        """Raises FencedError unless this driver still holds the sweep when `session` commits."""
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Raises FencedError unless this driver still holds the sweep when it commits."""
         row = select(LeaseRow.token).where(self._own).with_for_update(read=True)
-        if session.scalar(row) is None:
+        try:
+            with Session(self.engine) as session, session.begin():
+                if session.scalar(row) is None:
+                    raise FencedError(
+                        "another driver has taken this sweep over; this one has stopped"
+                    )
+                yield session
+        except FencedError:
             self.lost.set()
-            raise FencedError("another driver has taken this sweep over; this one has stopped")
+            raise
 
     def beat(self) -> None:
         """Tells the database that this driver lives."""
         beat = {"heartbeat": db_now(), "expires": db_now() + LEASE_SECONDS}
-        with Session(self.engine) as session, session.begin():
-            self.check(session)
+        with self.transaction() as session:
             session.execute(update(LeaseRow).where(self._own).values(**beat))
 
     @property
@@ -123,7 +138,7 @@ class Lease:
         try:
             with Session(self.engine) as session, session.begin():
                 session.execute(update(LeaseRow).where(self._own).values(**let_go))
-        except DBAPIError:
+        except (DBAPIError, MovedError):
             pass  # the process ends: that is as good as letting go
 
 

@@ -37,6 +37,19 @@ class SweepInfo:
     launched: datetime  # the last time; UTC
 
 
+def _info(row: Sweep) -> SweepInfo:
+    try:
+        options = json.loads(row.options)
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        raise SweeperError(
+            f"the stored options of sweep '{row.name}' are damaged; move the database away and run "
+            "`sweeper recover`"
+        )
+    return SweepInfo(row.id, row.name, options, row.launched)
+
+
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
     """The sweep of that name, or the one launched last. Raises SweeperError when there is none."""
     with Session(engine) as session:
@@ -67,10 +80,6 @@ def sweep_of(engine: Engine, sweep_id: int) -> SweepInfo:
     """The sweep of that id."""
     with Session(engine) as session:
         return _info(session.get_one(Sweep, sweep_id))
-
-
-def _info(row: Sweep) -> SweepInfo:
-    return SweepInfo(row.id, row.name, json.loads(row.options), row.launched)
 
 
 def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
@@ -225,8 +234,10 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
     query, of = "SELECT * FROM results", None
     if sweep is not None:
         query, of = f"{query} WHERE sweep = :sweep", find_sweep(engine, sweep).id
-    with engine.connect() as connection:
-        frame = pd.read_sql(text(query), connection, params={"sweep": sweep} if sweep else None)
+    with engine.connect() as connection:  # not by pandas, which has errors of its own
+        cells = connection.execute(text(query), {"sweep": sweep} if sweep else {})
+        columns = list(cells.keys())
+        frame = pd.DataFrame.from_records(list(cells), columns=columns, coerce_float=True)
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
     plan = plan_of(engine, runs_of(engine, of))
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}

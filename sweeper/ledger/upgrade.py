@@ -22,7 +22,7 @@ def upgrade(engine: Engine, version: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        connection.execute(text("DROP VIEW results"))
+        connection.execute(text("DROP VIEW IF EXISTS results"))
         command.upgrade(config, "head")
         connection.execute(text(create_results_view(engine.dialect.name)))
 

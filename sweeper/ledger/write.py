@@ -200,8 +200,7 @@ class Ledger:
     @contextmanager
     def _transaction(self, step: str) -> Iterator[Session]:
         failpoint(f"{step}:begin")
-        with Session(self.engine) as session, session.begin():
-            self.lease.check(session)
+        with self.lease.transaction() as session:
             yield session
             session.flush()
             failpoint(f"{step}:before-commit")

@@ -47,6 +47,7 @@ def check_writable(storage: str | None) -> None:
 
     Nothing stays there; what a URI names is asked only when it is used.
     """
+    Storage(ledger_root(storage, ""))
     storage = storage or os.environ.get("SWEEPER_STORAGE")
     for what, folder in (("--storage", storage), ("SWEEPER_CACHE", str(cache_root()))):
         if folder and "://" not in folder:

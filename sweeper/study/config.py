@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec, number
+from sweeper.errors import SweeperError
 
 # Part of every key: raise it when the same config would train to another result.
 RESULT_VERSION = 1
@@ -22,6 +23,9 @@ RESULT_VERSION = 1
 # Fields (`field` or `section.field`) that came after the first keys, with their defaults: a default
 # is left out of the key, so that a new field renames no run that was trained without it.
 LATER_FIELDS = {"principle_code": None}
+
+# What reading a document raises that is none.
+NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 MOST_CLIPS = 10_000_000
 
@@ -114,7 +118,17 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
-        raw = json.loads(text)
+        """What `to_json` made. Raises SweeperError on anything else."""
+        try:
+            return cls._from_document(json.loads(text))
+        except NONSENSE as error:
+            raise SweeperError(
+                f"a stored run config is damaged, or of a newer sweeper ({type(error).__name__}: "
+                f"{error}); upgrade, or move the database away and run `sweeper recover`"
+            ) from None
+
+    @classmethod
+    def _from_document(cls, raw: Any) -> RunConfig:
         loss = raw["loss"]
         if loss is not None and loss["vicreg"] is not None:
             loss["vicreg"] = tuple(loss["vicreg"])

@@ -79,14 +79,15 @@ def load_grid(name: str) -> Grid:
     if name in GRIDS:
         return GRIDS[name]
     path = Path(name)
-    if not path.is_file():
-        raise SweeperError(
-            f"unknown grid '{name}'; choose one of {', '.join(GRIDS)}, or name a TOML file"
-        )
     try:
         document = tomllib.loads(path.read_text("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SweeperError(f"grid file {name} is not TOML: {error}") from None
+    except OSError as error:
+        raise SweeperError(
+            f"unknown grid '{name}'; choose one of {', '.join(GRIDS)}, or name a TOML file "
+            f"({error.strerror})"
+        ) from None
     return _checked(_from_document(path.stem, document), source=name)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweeper.errors import SweeperError
 from sweeper.study.presets import preset
@@ -50,6 +52,20 @@ class Request:
                 f"--name {name}: a slash, a line end or a control character is no part of a name"
             )
         return name
+
+    @classmethod
+    def of(cls, sweep: str, options: Mapping[str, Any]) -> Request:
+        """A sweep's request from its stored options. Raises SweeperError where they are none."""
+        if not options:
+            raise SweeperError(f"sweep '{sweep}' was never launched whole; launch it again")
+        try:
+            return cls(**options)
+        except TypeError as error:
+            reason = str(error).removeprefix("Request.__init__() ")
+            raise SweeperError(
+                f"the stored options of sweep '{sweep}' are damaged, or of a newer sweeper "
+                f"({reason}); upgrade, or move the database away and run `sweeper recover`"
+            ) from None
 
     @property
     def default_name(self) -> str:

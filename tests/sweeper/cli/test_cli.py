@@ -6,18 +6,16 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sweeper.cli import main
 from sweeper.ledger.write import Ledger, RunResult
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
+from tests.sweeper.cli.conftest import Sweeper
 from tests.sweeper.conftest import scored, train
 
-Sweeper = Callable[..., tuple[int, str, str]]
 COMMANDS = [
     "launch",
     "resume",
@@ -33,20 +31,6 @@ COMMANDS = [
     "data prepare",
     "data info",
 ]
-
-
-@pytest.fixture
-def sweeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sweeper:
-    """Runs the command line in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sweeper", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import toy
-from tests.sweeper.cli.test_cli import Sweeper, sweeper
+from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
 

@@ -29,7 +29,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.study.config import DataConfig
 from sweeper.study.grid import Cell
 from sweeper.study.presets import PRESETS, Preset
-from tests.sweeper.cli.test_cli import Sweeper, sweeper
+from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from models.encoders import ENCODERS, PRETRAINED
 from sweeper.commands.encoders import at_hand, is_at_hand, listed
-from tests.sweeper.cli.test_cli import Sweeper, sweeper
+from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from sweeper.ledger.connect import open_writer
 from sweeper.ledger.write import Ledger
-from tests.sweeper.cli.test_cli import Sweeper
+from tests.sweeper.cli.conftest import Sweeper
 from tests.sweeper.commands.conftest import LAUNCH, query, write_grid
 
 KEPT = """SELECT runs.key, attempts.state, scores.mse FROM runs

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from sweeper.errors import ClusterDiedError
-from tests.sweeper.cli.test_cli import Sweeper, sweeper
+from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
 

@@ -15,7 +15,7 @@ from sweeper.ledger.write import Ledger, RunResult
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
-from tests.sweeper.cli.test_cli import Sweeper
+from tests.sweeper.cli.conftest import Sweeper
 from tests.sweeper.conftest import scored, train
 
 Smoke = list[tuple[Cell, RunConfig]]

@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.ledger.connect import open_writer
 from sweeper.ledger.write import Ledger, Provenance, RunResult
-from tests.sweeper.cli.test_cli import Sweeper
+from tests.sweeper.cli.conftest import Sweeper
 from tests.sweeper.commands.conftest import LAUNCH, query
 from tests.sweeper.conftest import train
 

@@ -14,7 +14,7 @@ from sweeper.commands.search import GOALS, finished, propose
 from sweeper.study.grid import Cell, load_grid
 from sweeper.study.request import Request
 from tests.faults import toy
-from tests.sweeper.cli.test_cli import Sweeper, sweeper
+from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
 

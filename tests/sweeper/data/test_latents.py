@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from models.encoders import logmel
 from sweeper.data import cache, latents
-from sweeper.data.cache import CorruptCacheError, Latents
+from sweeper.data.cache import PARTS_FILE, CorruptCacheError, Latents
 from sweeper.data.clips import SPLITS
 from sweeper.data.latents import fingerprint, open_latents, prepare
 from sweeper.data.notes import dataset as notes
@@ -195,12 +196,16 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def flip_in(name: str, path: Path) -> None:
+    flip(path / name)
+
+
+FILES = [*(f"{split}{kind}.npy" for split in SPLITS for kind in ("", ".labels")), PARTS_FILE]
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "latents cut short": lambda path: cut(path / "train.npy"),
     "latents missing": lambda path: (path / "downstream.npy").unlink(),
     "labels missing": lambda path: (path / "valid.labels.npy").unlink(),
-    "labels altered": lambda path: flip(path / "train.labels.npy"),
-    "parts altered": lambda path: flip(path / "downstream.parts.npy"),
+    **{f"{name} altered": partial(flip_in, name) for name in FILES},
     "meta missing": lambda path: (path / "meta.json").unlink(),
     "meta cut short": lambda path: cut(path / "meta.json"),
     "meta empty": lambda path: (path / "meta.json").write_text(""),
@@ -217,10 +222,18 @@ def test_a_damaged_cache_is_reported_in_one_line(cached: Path, damage: str) -> N
         open_latents(TINY)
 
 
-@pytest.mark.parametrize("damage", ["latents cut short", "meta empty"])
+@pytest.mark.parametrize("damage", ["latents cut short", "meta empty", "downstream.npy altered"])
 def test_a_damaged_cache_is_made_anew(cached: Path, damage: str) -> None:
     DAMAGE[damage](cached)
     assert is_as_written(prepare(TINY, workers=1))
+
+
+def test_latents_from_before_there_were_checksums_are_taken_as_they_are(cached: Path) -> None:
+    meta = json.loads((cached / "meta.json").read_text())
+    for file in meta["files"].values():
+        del file["sha256"]
+    (cached / "meta.json").write_text(json.dumps(meta))
+    assert open_latents(TINY).fingerprint == cached.name
 
 
 def test_what_a_killed_process_left_behind_is_cleared_away(cache_of_its_own: Path) -> None:

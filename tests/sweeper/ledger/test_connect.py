@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DatabaseError
 
 from sweeper.errors import SweeperError
 from sweeper.ledger import filesystem, read
@@ -33,7 +32,7 @@ def test_a_reader_cannot_write(db: str, beside_a_writer: bool) -> None:
     if not beside_a_writer:
         writer.dispose()
     reader = open_reader(db)
-    with pytest.raises(DatabaseError, match=r"readonly|read-only"), reader.begin() as connection:
+    with pytest.raises(SweeperError, match=r"readonly|read-only"), reader.begin() as connection:
         connection.execute(text("DELETE FROM meta"))
     reader.dispose()
     writer.dispose()

@@ -1,0 +1,148 @@
+"""Bad grid files and options: one line that says what is wrong, and nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sweeper.cli.conftest import Refused
+
+A = 'baselines = ["encoder"]\n'  # a grid that is good, to be spoiled
+
+GRIDS: list[tuple[str, str]] = [
+    ("", "has no cells"),
+    ("\n# nothing\n", "has no cells"),
+    ("principles = []\nbaselines = []\n", "has no cells"),
+    ("principles = [", "is not TOML"),
+    ('{"principles": ["Cosine"]}', "is not TOML"),
+    ('principles = ["Cosine"]\nprinciples = ["Cosine"]\n', "is not TOML"),
+    ("\x00\x01", "is not TOML"),
+    ("a = " + "[" * 5_000, "is not TOML"),
+    ('principle = ["Cosine"]', "unknown key 'principle'"),
+    ("seeds = 3\n" + A, "unknown key 'seeds'"),
+    ('principles = "Cosine"', "principles must be a list"),
+    ("principles = [1]", "unknown principle '1'"),
+    ('principles = [["Cosine"]]', "unknown principle"),
+    ("principles = [{a = 1}]", "unknown principle"),
+    ('principles = ["cosine"]', "unknown principle 'cosine'; known: InfoNCE"),
+    ('principles = ["Cosine"]\nobjectives = ["SIM-SEP"]', "unknown objective 'SIM-SEP'"),
+    ('principles = ["Cosine"]\nobjectives = []', "has no cells"),
+    ('baselines = ["none"]', "unknown baseline 'none'"),
+    ('principles = ["Cosine"]\nlambdas = [1.5]', "λ = 1.5 is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [nan]', "λ = nan is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = ["0.5"]', "λ = '0.5' is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [true]', "λ = True is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [[0.5]]', "λ = [0.5] is outside [0, 1]"),
+    ('principles = ["Cosine", "Cosine"]', "names a point twice"),
+    ('principles = ["Cosine"]\nlambdas = [0.1234567, 0.1234568]', "names a point twice"),
+    (A + "training = 3", "[training] must be one table"),
+    (A + "[[loss]]\ntemperature = 1.0", "[loss] must be one table"),
+    (A + "[training]\nepoch = 3", "unknown field 'epoch' in [training]"),
+    (A + "[training]\nepochs = 0", "training.epochs = 0"),
+    (A + "[training]\nepochs = 1e3", "training.epochs = 1000.0: a whole number"),
+    (A + "[training]\nlr = nan", "training.lr = nan"),
+    (A + "[training]\nlr = inf", "training.lr = inf"),
+    (A + "[training]\nlr = 1979-05-27", "training.lr"),
+    (A + '[training]\nprecision = "fp8"', "unknown precision 'fp8'"),
+    (A + "[training]\nprecision = [1]", "unknown precision"),
+    (A + "[training]\nbatch_pairs = 1", "training.batch_pairs = 1"),
+    (A + '[model]\nhidden = "big"', "model.hidden = 'big'"),
+    (A + "[model]\nlatent_activation = {}", "unknown latent activation"),
+    (A + "[loss]\nvicreg = [1.0]", "three weights are expected"),
+    (A + "[loss]\nvicreg = 25", "three weights are expected"),
+    (A + '[loss]\ngamma = "fixed:nan"', "loss.gamma = nan"),
+    (A + "[loss]\ngamma = 3", "unknown γ rule '3'"),
+    (A + "[probe]\ndropout = 1.5", "probe.dropout = 1.5"),
+    (A + "[data]\ntrain_clips = 100_000_000_000", "data.train_clips = 100000000000"),
+    (A + "[data]\nvalid_clips = -1", "data.valid_clips = -1"),
+    (A + '[data]\nencoder = "wav9"', "unknown encoder 'wav9'"),
+    (A + "[data]\nencoder = 3", "encoder = 3"),
+    (A + "[data]\ndataset = []", "data.dataset = []: a name is expected"),
+    (A + '[data]\nfingerprint = "ab"', "unknown field 'fingerprint'"),
+]
+
+LAUNCH = "launch --preset smoke --executor inline"
+OPTIONS: list[tuple[str, str]] = [
+    (f"{LAUNCH} --grid {'x' * 5_000}", "unknown grid"),
+    (f"{LAUNCH} --grid .", "unknown grid '.'"),
+    (f"{LAUNCH} --grid", "requires an argument"),
+    (f"{LAUNCH} --grid smoke --grid", "requires an argument"),
+    (f"{LAUNCH} --grid grid-loop.toml", "unknown grid"),
+    (f"{LAUNCH} --seeds -1", "--seeds -1: at least 1 is needed"),
+    (f"{LAUNCH} --seeds 1.5", "--seeds"),
+    (f"{LAUNCH} --preset [/]", "unknown preset '[/]'"),
+    (f"{LAUNCH} --encoder :", "unknown encoder"),
+    (f"{LAUNCH} --encoder mae:nowhere.pt", "nowhere.pt"),
+    (f"{LAUNCH} --soundfont .", "SoundFont"),
+    (f"{LAUNCH} --soundfont bad.sf2", "bad.sf2"),
+    (f"{LAUNCH} --data-root .", "--data-root: the notes are rendered"),
+    (f"{LAUNCH} --dataset nsynth --data-root bad.sf2", "bad.sf2"),
+    (f"{LAUNCH} --dataset nsynth --soundfont bad.sf2", "renders no notes"),
+    (f"{LAUNCH} --pack 0", "--pack 0: a number of runs, or auto"),
+    (f"{LAUNCH} --pack -3", "--pack -3"),
+    (f"{LAUNCH} --device CUDA", "'CUDA' is not one of"),
+    (f"{LAUNCH} --address auto", "leave out --executor inline"),
+    (f"{LAUNCH} --db a://b://c", "--db a://… is neither a path nor a database URL"),
+    (f"{LAUNCH} --db mysql://h/x", "a file, or postgresql+psycopg://"),
+    (f"{LAUNCH} --db postgresql+nothing://h/x", "neither a path nor a database URL"),
+    (f"{LAUNCH} --db postgresql://h:port/x", "neither a path nor a database URL"),
+    (f"{LAUNCH} --db sqlite://", "give the path of a SQLite file"),
+    (f"{LAUNCH} --db sqlite:///a.db?mode=memory", "give the path of a SQLite file"),
+    (f"{LAUNCH} --db sqlite://host/a.db", "give the path of a SQLite file"),
+    (f"{LAUNCH} --db .", ". is a directory; name a file with --db"),
+    (f"{LAUNCH} --db nowhere/x.db", "its directory is missing"),
+    (f"{LAUNCH} --db bad.sf2/x.db", "cannot open bad.sf2/x.db"),
+    (f"{LAUNCH} --db {'x' * 5_000}", "File name too long"),
+    (f"{LAUNCH} --db grid-loop.toml", "cannot open grid-loop.toml"),
+    (
+        f"{LAUNCH} --storage bad.sf2",
+        "bad.sf2 (Not a directory); name another directory by --storage",
+    ),
+    (f"{LAUNCH} --storage /dev/null/x", "cannot write to /dev/null/x (Not a directory)"),
+    (f"{LAUNCH} --storage ftp://h/x", "ftp://h/x"),
+    ("resume --db postgresql+psycopg://nobody@127.0.0.1:1/x", "refused"),
+    ("resume a b", "unexpected extra argument"),
+    ("search --trials 1e3", "--trials"),
+    ("status --wacth", "No such option: --wacth"),
+    ("status --db x.db?", "no database at x.db?"),
+    ("report --figure two", "--figure"),
+    ("report --figure -2", "there is no figure -2"),
+    ("report --format PNG", "'PNG' is not one of"),
+    ("export --format xml", "'xml' is not one of"),
+    ("recover", "nothing in"),
+    ("recover --db a://b", "neither a path nor a database URL"),
+    ("recover --storage bad.sf2", "nothing in"),
+    ("data fetch", "Missing argument"),
+    ("data fetch birds", "birds"),
+    ("data fetch nsynth", "--data-root"),
+    ("data fetch nsynth --data-root new --parts test,tset", "tset"),
+    ("data fetch nsynth --data-root new --url ftp:/x", "ftp:/x"),
+    ("data info --encoder wav9", "unknown encoder 'wav9'"),
+    ("data prepare --preset smoke --dataset birds", "unknown dataset 'birds'"),
+    ("encoders compare --encoder wav9", "unknown encoder 'wav9'"),
+    ("encoders compare --seeds 0", "--seeds 0: at least 1 is needed"),
+    ("encoders compare --preset big", "unknown preset 'big'"),
+    ("encoders pretrain --out .", "cannot write ."),
+    ("encoders pretrain --out m.st --clips 0", "0 clips are too few"),
+    ("encoders pretrain --out m.st --epochs 0", "at least one epoch"),
+    ("encoders pretrain --out nowhere/m.st", "cannot write nowhere/m.st"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), GRIDS)
+def test_a_bad_grid_file_is_refused(refused: Refused, text: str, says: str) -> None:
+    Path("mine.toml").write_text(text)
+    launch = ("--grid", "mine.toml", "--preset", "smoke")
+    refused(says, "launch", *launch, "--dry-run")
+    refused(says, "launch", *launch, "--executor", "inline")
+
+
+def test_a_grid_file_that_is_no_text_is_refused(refused: Refused) -> None:
+    Path("mine.toml").write_bytes(b'baselines = ["\xff\xfe"]')
+    refused("is not TOML", "launch", "--grid", "mine.toml", "--dry-run")
+
+
+@pytest.mark.parametrize(("arguments", "says"), OPTIONS)
+def test_bad_options_are_refused(refused: Refused, arguments: str, says: str) -> None:
+    refused(says, *arguments.split())

@@ -38,7 +38,7 @@ def went_through(*_: object) -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a few files to stumble over, and an empty cache."""
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
-    for module in ("sweep", "commands.data", "commands.compare"):
+    for module in ("commands.data", "commands.compare", "sweep"):  # who imports, first
         monkeypatch.setattr(f"sweeper.{module}.prepare_all", went_through)
     monkeypatch.setattr("sweeper.ledger.connect.BUSY_SECONDS", 0.1)
     here = tmp_path / "here"

@@ -123,6 +123,7 @@ def execute(
                 raise
             if interrupt.signum is not None:
                 recorder.put(Interrupted(interrupt.signum))
+        ledger.lease.insist()
     return interrupt
 
 

@@ -87,6 +87,7 @@ class Lease:
         self.token = token
         self.took_over = took_over  # the driver before, when it did not let go by itself
         self.lost = threading.Event()
+        self._fenced: FencedError | None = None  # why it is lost
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
@@ -110,9 +111,15 @@ class Lease:
                         "another driver has taken this sweep over; this one has stopped"
                     )
                 yield session
-        except FencedError:
+        except FencedError as error:
+            self._fenced = error
             self.lost.set()
             raise
+
+    def insist(self) -> None:
+        """Raises FencedError when this driver has lost the sweep."""
+        if self._fenced is not None:
+            raise self._fenced
 
     def beat(self) -> None:
         """Tells the database that this driver lives."""

@@ -8,11 +8,14 @@ import sqlite3
 import threading
 import time
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from sweeper.ledger.connect import open_writer
 from sweeper.signals import Interrupt
-from tests.faults.conftest import PATIENCE, Sweep, Whole, ended
+from tests.faults.conftest import PATIENCE, Sweep, Whole, counts, ended
 
 pytestmark = pytest.mark.faults
 
@@ -107,3 +110,30 @@ class full_disk:
 
     def __exit__(self, *_: object) -> None:
         return
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_driver_whose_database_is_removed_or_replaced_stops_and_its_results_are_recovered(
+    sweep: Sweep, undisturbed: pd.DataFrame, replaced: bool
+) -> None:
+    other = sweep.directory / "other.db"
+    open_writer(str(other)).dispose()
+    before = other.read_bytes()
+    process = sweep.start()
+    wait_for_a_finished_run(sweep, process)
+    if replaced:
+        other.replace(sweep.db)
+    for file in sweep.directory.glob("results.db-*" if replaced else "results.db*"):
+        file.unlink()
+    counts["injected"] += 1
+    assert ended(process) == 1
+    line = sweep.output.splitlines()[-1]
+    assert ("replaced by another file" if replaced else "was removed") in line
+    assert "sweeper recover" in line and "Traceback" not in sweep.output
+    if replaced:
+        assert Path(sweep.db).read_bytes() == before
+        Path(sweep.db).unlink()
+    assert not Path(sweep.db).exists()
+    assert sweep.sweeper("recover", "--db", sweep.db, "--storage", str(sweep.storage)) == 0
+    assert sweep.launch() == 0, sweep.output
+    pd.testing.assert_frame_equal(sweep.table(), undisturbed)

@@ -143,4 +143,7 @@ def test_what_a_killed_sweep_held_is_trained_by_the_one_that_waited(
     first = sweep.start("kill@checkpoint:after-write#3", "--name", "first")
     second = sweep.start("", "--name", "toy-smoke")
     assert ended(first) == -signal.SIGKILL and ended(second) == 0, sweep.output
+    trained = sweep.query("SELECT COUNT(*) FROM attempts")
+    assert sweep.launch("", "--name", "toy-smoke") == 0  # the latest, to be looked at
+    assert sweep.query("SELECT COUNT(*) FROM attempts") == trained
     assert_whole(sweep, set())

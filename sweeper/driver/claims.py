@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from sweeper.events import Provenance
 from sweeper.ledger import read
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.write import Ledger
-from sweeper.states import State
+from sweeper.states import DONE, State
 
 
 class LedgerClaims:
@@ -31,9 +32,19 @@ class LedgerClaims:
 
     def look(self, keys: Iterable[str]) -> Mapping[str, tuple[State, float | None]]:
         """Nothing when the database cannot be asked: it is asked again."""
+        engine, keys = self._ledger.engine, list(keys)
         try:
-            states = read.states(self._ledger.engine, keys)
-            valid_rec = read.validation_mse(self._ledger.engine, keys)
+            with Session(engine) as session:
+                states = read.states_in(session, keys)
+                taken = read.taken_in(session, keys, self._ledger.sweep_id)
+            valid_rec = read.validation_mse(engine, keys)
         except DBAPIError:
             return {}
-        return {key: (state, valid_rec.get(key)) for key, state in states.items()}
+        return {key: (_seen(states.get(key), key in taken), valid_rec.get(key)) for key in keys}
+
+
+def _seen(state: State | None, is_taken: bool) -> State:
+    """As the queue sees a run: `running` from the moment that another sweep has claimed it."""
+    if is_taken and state not in DONE:
+        return State.RUNNING
+    return state or State.PENDING

@@ -163,6 +163,24 @@ def states_in(session: Session, keys: Iterable[str]) -> dict[str, State]:
     return by_key
 
 
+def taken_in(session: Session, keys: Iterable[str], sweep_id: int) -> set[str]:
+    """Those of the runs that are done, or that the live driver of another sweep has claimed."""
+    drivers, latest, taken = holders(session), {}, set[str]()
+    for batch in _batches(keys):
+        columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token, Attempt.ended)
+        tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
+        latest.update({row.key: row for row in session.execute(tried)})
+        scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
+        taken.update(session.scalars(scored))
+    for key, row in latest.items():
+        driver = drivers.get(row.sweep_id)
+        is_live = driver is not None and driver.token == row.token and driver.verdict == LIVE
+        is_open = row.ended is None and row.sweep_id != sweep_id and is_live
+        if is_open or row.state == State.DIVERGED:
+            taken.add(key)
+    return taken
+
+
 def _state_of(attempt: Any, driver: Holder | None) -> State:
     """An attempt's state in the light of what is known of its driver."""
     state = State(attempt.state)

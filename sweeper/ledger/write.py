@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError
@@ -34,8 +34,8 @@ from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import conflict
 
-# A run in one of these states is no other driver's to train.
-TAKEN = (State.RUNNING, State.FINISHED, State.DIVERGED)
+# An attempt by which a run was claimed, and which has not started.
+_CLAIMED = and_(Attempt.state == State.PENDING, Attempt.ended.is_(None))
 TO_RETRAIN = "to be trained again, as a user asked"
 
 
@@ -87,25 +87,29 @@ class Ledger:
                 _run(session, config)
 
     def claim_runs(self, pack: str, keys: Sequence[str], provenance: Provenance) -> set[str]:
-        """Opens an attempt for every run of a pack that no other sweep trains or has finished.
+        """Opens a pending attempt for every run of a pack that is free (see read.taken_in).
 
         Returns the keys of those runs: of two sweeps that share a run, one trains it.
         """
         with self._transaction("claim-runs") as session:
             session.execute(select(Run.id).where(Run.key.in_(keys)).with_for_update()).all()
-            states = read.states_in(session, keys)
-            taken = {key for key, state in states.items() if state in TAKEN}
+            taken = read.taken_in(session, keys, self.sweep_id)
             for key, run_id in _run_ids(session, keys).items():
                 if key not in taken:
-                    session.add(self._attempt(run_id, pack, provenance))
+                    session.add(self._attempt(run_id, pack, provenance, State.PENDING))
         return set(keys) - taken
 
     def start_attempts(self, pack: str, keys: Sequence[str], provenance: Provenance) -> None:
-        """Opens one attempt for every run of a pack; a repeated start changes nothing."""
+        """Opens one attempt for every run of a pack, or the one by which the run was claimed.
+
+        A repeated start changes nothing.
+        """
+        claimed = update(Attempt).where(Attempt.pack == pack, _CLAIMED)
         with self._transaction("start") as session:
             if session.scalar(select(Attempt.id).where(Attempt.pack == pack).limit(1)) is None:
                 for run_id in _run_ids(session, keys).values():
                     session.add(self._attempt(run_id, pack, provenance))
+            session.execute(claimed.values(state=State.RUNNING, started=func.now()))
 
     def place(self, pack: str, host: str, device: str, epochs: Mapping[str, int]) -> None:
         """Notes where a pack's attempts run and from which checkpointed epoch each goes on."""
@@ -134,14 +138,17 @@ class Ledger:
         traceback: str | None = None,
         pack: str | None = None,
     ) -> int:
-        """Closes the running attempts of a pack, or of the sweep; returns how many there were."""
-        running = update(Attempt).where(
-            Attempt.state == State.RUNNING, Attempt.sweep_id == self.sweep_id
-        )
+        """Closes the running attempts of a pack, or of the sweep; returns how many there were.
+
+        Runs that were claimed and never started stay pending.
+        """
+        ours = update(Attempt).where(Attempt.sweep_id == self.sweep_id)
         if pack is not None:
-            running = running.where(Attempt.pack == pack)
+            ours = ours.where(Attempt.pack == pack)
+        running, claimed = ours.where(Attempt.state == State.RUNNING), ours.where(_CLAIMED)
         end = {"state": state, "cause": cause, "traceback": traceback, "ended": func.now()}
         with self._transaction("close") as session:
+            session.execute(claimed.values(cause="never started", ended=func.now()))
             return int(session.execute(running.values(**end)).rowcount)  # type: ignore[attr-defined]
 
     def rename(self, ledger: str) -> None:
@@ -206,13 +213,15 @@ class Ledger:
             failpoint(f"{step}:before-commit")
         failpoint(f"{step}:after-commit")
 
-    def _attempt(self, run_id: int, pack: str, provenance: Provenance) -> Attempt:
+    def _attempt(
+        self, run_id: int, pack: str, provenance: Provenance, state: State = State.RUNNING
+    ) -> Attempt:
         return Attempt(
             run_id=run_id,
             sweep_id=self.sweep_id,
             token=self.lease.token,
             pack=pack,
-            state=State.RUNNING,
+            state=state,
             host=provenance.host,
             device=provenance.device,
             git_commit=provenance.git_commit,
@@ -231,7 +240,8 @@ class Ledger:
         if attempt is None:
             attempt = self._attempt(run_id, pack, Provenance())
             session.add(attempt)
-        return attempt if attempt.state in (State.RUNNING, State.INTERRUPTED) else None
+        claimed = attempt.state == State.PENDING and attempt.ended is None
+        return attempt if claimed or attempt.state in (State.RUNNING, State.INTERRUPTED) else None
 
 
 def _store(session: Session, attempt: Attempt, result: RunResult) -> None:

@@ -118,7 +118,7 @@ def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
 
 def plan_of(ledger: Ledger) -> Plan:
     """The sweep's runs with their references, and what the ledger says of each."""
-    return read.plan_of(ledger.engine, read.runs_of(ledger.engine, ledger.sweep_id))
+    return read.plan_of_sweep(ledger.engine, ledger.sweep_id)
 
 
 def train_missing(

@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from sweeper.console.matrix import matrix
@@ -76,7 +75,7 @@ def look(db: str, name: str | None) -> Status:
     engine = open_reader(db)
     try:
         sweep = read.find_sweep(engine, name)
-        plan, cells = plan_of(engine, sweep), read.results(engine, sweep.name)
+        plan, cells = read.plan_of_sweep(engine, sweep.id), read.results(engine, sweep.name)
         with Session(engine) as session:
             holder = holders(session).get(sweep.id)
         counts = _summary(sweep, plan, cells)
@@ -97,10 +96,6 @@ def look(db: str, name: str | None) -> Status:
         )
     finally:
         engine.dispose()
-
-
-def plan_of(engine: Engine, sweep: read.SweepInfo) -> Plan:
-    return read.plan_of(engine, read.runs_of(engine, sweep.id))
 
 
 def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def conclude(
     )
     others = [f"{n} {state}" for state, n in counts.items() if state != State.FINISHED]
     console.print(f" ({', '.join(others)})" if others else "")
-    plan = read.plan_of(engine, read.runs_of(engine, sweep.id))
+    plan = read.plan_of_sweep(engine, sweep.id)
     for failure in read.failures(engine, plan):
         line = f"  {failure.count} {failure.state}: {failure.cause}"
         console.print(printable(line), markup=False)

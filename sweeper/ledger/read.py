@@ -139,6 +139,11 @@ def plan_of(engine: Engine, runs: Iterable[RunConfig]) -> Plan:
     return Plan(planned, states(engine, (run.key for run in planned)))
 
 
+def plan_of_sweep(engine: Engine, sweep_id: int | None) -> Plan:
+    """The plan of all that a sweep holds; of every sweep when it is None."""
+    return plan_of(engine, runs_of(engine, sweep_id))
+
+
 def states(engine: Engine, keys: Iterable[str]) -> dict[str, State]:
     """Run key → state, of those runs that were ever tried: finished, or their latest attempt's.
 
@@ -151,27 +156,14 @@ def states(engine: Engine, keys: Iterable[str]) -> dict[str, State]:
 
 def states_in(session: Session, keys: Iterable[str]) -> dict[str, State]:
     """The same within a transaction."""
-    drivers = holders(session)
-    by_key: dict[str, State] = {}
-    for batch in _batches(keys):
-        columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token)
-        tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
-        for row in session.execute(tried):
-            by_key[row.key] = _state_of(row, drivers.get(row.sweep_id))
-        scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
-        by_key.update(dict.fromkeys(session.scalars(scored), State.FINISHED))
-    return by_key
+    drivers, (latest, scored) = holders(session), _tried(session, keys)
+    states = {key: _state_of(row, drivers.get(row.sweep_id)) for key, row in latest.items()}
+    return states | dict.fromkeys(scored, State.FINISHED)
 
 
 def taken_in(session: Session, keys: Iterable[str], sweep_id: int) -> set[str]:
     """Those of the runs that are done, or that the live driver of another sweep has claimed."""
-    drivers, latest, taken = holders(session), {}, set[str]()
-    for batch in _batches(keys):
-        columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token, Attempt.ended)
-        tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
-        latest.update({row.key: row for row in session.execute(tried)})
-        scored = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
-        taken.update(session.scalars(scored))
+    drivers, (latest, taken) = holders(session), _tried(session, keys)
     for key, row in latest.items():
         driver = drivers.get(row.sweep_id)
         is_live = driver is not None and driver.token == row.token and driver.verdict == LIVE
@@ -179,6 +171,18 @@ def taken_in(session: Session, keys: Iterable[str], sweep_id: int) -> set[str]:
         if is_open or row.state == State.DIVERGED:
             taken.add(key)
     return taken
+
+
+def _tried(session: Session, keys: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
+    """The latest attempt of each of the runs that was ever tried, and those that have scores."""
+    latest, scored = dict[str, Any](), set[str]()
+    columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token, Attempt.ended)
+    for batch in _batches(keys):
+        tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
+        latest.update({row.key: row for row in session.execute(tried)})
+        have_scores = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
+        scored.update(session.scalars(have_scores))
+    return latest, scored
 
 
 def _state_of(attempt: Any, driver: Holder | None) -> State:
@@ -257,7 +261,7 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
         columns = list(cells.keys())
         frame = pd.DataFrame.from_records(list(cells), columns=columns, coerce_float=True)
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
-    plan = plan_of(engine, runs_of(engine, of))
+    plan = plan_of_sweep(engine, of)
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [states.get(key, state) for key, state in rows]

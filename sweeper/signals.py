@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -40,16 +40,14 @@ class Interrupt:
     """The signal that asks the sweep to stop, once there was one."""
 
     signum: int | None = None
-    _event: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if self.signum is not None:
             leave_at_once(signum)
         self.signum = signum
-        self._event.set()
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self.signum is not None
 
 
 @contextmanager
@@ -85,8 +83,11 @@ def interruptible() -> Iterator[Interrupt]:
         yield interrupt
 
 
-class StoppedError(Exception):
-    """A signal, while latents were made: before there is a driver that could stop in order."""
+class StoppedError(BaseException):
+    """A signal, while latents were made: before there is a driver that could stop in order.
+
+    No Exception, as KeyboardInterrupt is none: a library's `except Exception` must not eat it.
+    """
 
     def __init__(self, signum: int) -> None:
         self.signum = signum

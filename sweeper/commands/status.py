@@ -19,7 +19,7 @@ from sweeper.console.words import counted, printable
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.lease import GONE, LEASE_SECONDS, UNKNOWN, holders
-from sweeper.signals import StoppedError, stoppable
+from sweeper.signals import Interrupt, interruptible
 from sweeper.states import STOPPED, State
 from sweeper.study.plan import Plan
 
@@ -63,11 +63,9 @@ def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Cons
     if not watch:
         _print(look(db, name), as_json, console)
         return 0
-    try:
-        with stoppable():
-            return _watch(lambda: look(db, name), db, as_json, console)
-    except StoppedError as stopped:
-        return 128 + stopped.signum
+    with interruptible() as interrupt:
+        code = _watch(lambda: look(db, name), interrupt, db, as_json, console)
+    return 128 + interrupt.signum if interrupt.signum is not None else code
 
 
 def look(db: str, name: str | None) -> Status:
@@ -132,30 +130,36 @@ def _print(status: Status, as_json: bool, console: Console) -> None:
         console.print(status.shown)
 
 
-def _watch(look_again: Callable[[], Status], db: str, as_json: bool, console: Console) -> int:
+def _watch(
+    look_again: Callable[[], Status],
+    interrupt: Interrupt,
+    db: str,
+    as_json: bool,
+    console: Console,
+) -> int:
     """Looks again and again until nothing trains; returns the exit code of the sweep's state."""
     status = look_again()  # what is not there is told before the terminal is taken
     if as_json or not console.is_terminal:
-        for status in _until_over(look_again):
+        for status in _until_over(look_again, interrupt):
             _print(status, as_json, console)
     else:
         with Live(console=console, auto_refresh=False) as live:
-            for status in _until_over(look_again):
+            for status in _until_over(look_again, interrupt):
                 pace = [Text(status.pace, style="bold")] if not status.is_over else []
                 live.update(Group(status.shown, *pace), refresh=True)
-    if status.missing and not as_json:
+    if status.missing and not interrupt and not as_json:
         again = command("resume", status.sweep.name, db)
         console.print(f"no driver is at work; go on with: {again}", markup=False)
     return status.code
 
 
-def _until_over(look_again: Callable[[], Status]) -> Iterator[Status]:
-    """A status whenever it has changed, the last one when the sweep is over or was left.
+def _until_over(look_again: Callable[[], Status], interrupt: Interrupt) -> Iterator[Status]:
+    """A status whenever it has changed, the last one when the sweep is over, or left by a signal.
 
     A driver on another machine that is silent for longer than a lease is taken for gone.
     """
     heard, before = time.monotonic(), None
-    while True:
+    while not interrupt:
         status = look_again()
         if (seen := (status.counts, status.pace, status.is_over)) != before:
             yield status
@@ -164,4 +168,11 @@ def _until_over(look_again: Callable[[], Status]) -> Iterator[Status]:
             heard = time.monotonic()
         if status.is_over or time.monotonic() - heard > LEASE_SECONDS:
             return
-        time.sleep(WATCH_SECONDS)
+        _sleep(WATCH_SECONDS, interrupt)
+
+
+def _sleep(seconds: float, interrupt: Interrupt) -> None:
+    """Sleeps so long, or until a signal."""
+    until = time.monotonic() + seconds
+    while not interrupt and (pause := until - time.monotonic()) > 0:
+        time.sleep(min(pause, 0.1))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.multiview import decode, encode, pool
 from models.pack.runs import TrainedRun
-from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.probes import Probed, ProbeSplit, ProbeTask, train_probes
 from models.spec import ModelSpec, ProbeSpec
 
 # Clips encoded at once, so that a wide model's activations stay small.
 BLOCK = 256
 
-Scores = dict[str, float | None]
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Downstream scores of one run."""
+
+    mse: float | None  # None without a decoder
+    probed: Probed
 
 
 def probe_pack(
@@ -26,23 +33,23 @@ def probe_pack(
     split: ProbeSplit,
     model: ModelSpec,
     spec: ProbeSpec,
-) -> dict[str, Scores]:
-    """Scores by run key of all finished runs, `mse` included; diverged runs are left out.
+) -> dict[str, Evaluated]:
+    """Scores by run key of all finished runs; diverged runs are left out.
 
     `latents` (N, T, D) are the downstream clips; `seeds` gives each run's seed. `mse` is the mean
-    over all clips and elements between latents and reconstruction, None without a decoder.
+    over all clips and elements between latents and reconstruction.
     """
     finished = [result for result in results if result.state == "finished"]
-    scores: dict[str, Scores] = {}
+    evaluated: dict[str, Evaluated] = {}
     for seed in dict.fromkeys(seeds[result.key] for result in finished):
         of_seed = [result for result in finished if seeds[result.key] == seed]
         features, mse = zip(
             *(features_of(result, latents, model) for result in of_seed), strict=True
         )
-        accuracies = train_probes(features, tasks, split, spec, seed)
-        for result, error, accuracy in zip(of_seed, mse, accuracies, strict=True):
-            scores[result.key] = {"mse": error, **accuracy}
-    return scores
+        probed = train_probes(features, tasks, split, spec, seed)
+        for result, error, of_run in zip(of_seed, mse, probed, strict=True):
+            evaluated[result.key] = Evaluated(error, of_run)
+    return evaluated
 
 
 def probe_encoder(
@@ -52,10 +59,10 @@ def probe_encoder(
     model: ModelSpec,
     spec: ProbeSpec,
     seed: int,
-) -> Scores:
+) -> Evaluated:
     """Scores of the frozen encoder's own latents (N, T, D), the baseline without training."""
     features = pool(latents.float(), model.pool)[None]
-    return {"mse": None, **train_probes([features], tasks, split, spec, seed)[0]}
+    return Evaluated(None, train_probes([features], tasks, split, spec, seed)[0])
 
 
 @torch.no_grad()

@@ -51,24 +51,34 @@ class ProbeSplit:
     test: NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Probed:
+    """What the probes of one run said, by head: `pitch_private`, `valid_pitch_private`, …
+
+    Without a prefix of the test clips, with `valid_` of the validation clips.
+    """
+
+    accuracies: dict[str, float]
+    classes: dict[str, NDArray[np.int64]]  # predicted, one a clip of the part, in its order
+
+
 def train_probes(
     features: Sequence[Tensor],
     tasks: Mapping[str, ProbeTask],
     split: ProbeSplit,
     spec: ProbeSpec,
     seed: int,
-) -> list[dict[str, float]]:
-    """Accuracies of the heads of each run, in order.
+) -> list[Probed]:
+    """What the heads of each run say, in order.
 
     `features`: (G, N, F) for each run, all of one shape; two blocks are private and shared, one
-    has only `overall` heads. A run's scores are `pitch_private` … for the test clips and
-    `valid_pitch_private` … for the validation clips, at the epoch with the best validation
-    accuracy of that head (the earliest of equals). Batches, dropout masks and first weights are
-    functions of the seed alone. ValueError when labels or the split do not fit.
+    has only `overall` heads. A head speaks at the epoch with its best validation accuracy (the
+    earliest of equals). Batches, dropout masks and first weights are functions of the seed alone.
+    ValueError when labels or the split do not fit.
     """
     _check(features, tasks, split)
     torch.set_flush_denormal(True)  # AdamW's moments of dead units: see models.pack.trainer
-    scores = []
+    probed = []
     size = CHUNK.get(features[0].device.type, len(features))
     for start in range(0, len(features), size):
         x = torch.stack(list(features[start : start + size])).float()
@@ -76,8 +86,8 @@ def train_probes(
         for _ in range(spec.epochs):
             heads.train_epoch()
             heads.choose()
-        scores += heads.scores()
-    return scores
+        probed += heads.probed()
+    return probed
 
 
 class Draws:
@@ -204,18 +214,19 @@ class _Heads:
         ]
         return torch.stack(right, dim=-1)
 
-    def scores(self) -> list[dict[str, float]]:
-        """Test and validation accuracies of the chosen weights, by name, for each run."""
-        tables = {"": self._accuracy(self._best, self._test), "valid_": self._best_accuracy}
-        return [
-            {
-                f"{prefix}{task}_{head}": float(table[run, place, number])
-                for prefix, table in tables.items()
-                for number, task in enumerate(self._tasks)
-                for place, head in enumerate(self._names)
-            }
-            for run in range(len(self._x))
-        ]
+    def probed(self) -> list[Probed]:
+        """What the chosen weights say of test and validation clips, for each run."""
+        runs = [Probed({}, {}) for _ in self._x]
+        for prefix, clips in {"": self._test, "valid_": self._valid}.items():
+            logits = _logits(self._gathered(clips), *self._views(self._best))
+            for task, (of_task, labels) in zip(self._tasks, self._by_task(logits), strict=True):
+                said = of_task.argmax(-1)  # (K, M, clips)
+                right = (said == labels[clips]).float().mean(-1).tolist()
+                for run, classes, accuracies in zip(runs, said.cpu().numpy(), right, strict=True):
+                    names = [f"{prefix}{task}_{head}" for head in self._names]
+                    run.accuracies.update(zip(names, accuracies, strict=True))
+                    run.classes.update(zip(names, classes, strict=True))
+        return runs
 
 
 def _logits(x: Tensor, w: Tensor, b: Tensor) -> Tensor:

@@ -21,11 +21,14 @@ class RunResult:
 
     key: str
     state: State  # finished or diverged
-    # Columns of `scores`; None unless finished.
+    # Columns of `scores`, and accuracies: `pitch_private` on the test clips, `valid_pitch_private`
+    # on the validation clips, and so on; None unless finished.
     scores: Mapping[str, float | int | None] | None = None
     epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
     cause: str | None = None
     traceback: str | None = None
+    # By the names of the accuracies, what those probes said of each clip: see predictions.py.
+    predictions: Mapping[str, str] | None = None
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> RunResult:

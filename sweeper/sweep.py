@@ -5,19 +5,22 @@ Nothing is printed here: a `Watcher` is told.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.data.latents import Source, data_config, latents_of
+from sweeper.data.latents import Source, data_config, latents_of, open_latents
 from sweeper.driver.outbox import drain_spools
+from sweeper.driver.provenance import commit_of
 from sweeper.errors import SweeperError
 from sweeper.events import Event
 from sweeper.ledger import read
@@ -27,7 +30,7 @@ from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root
-from sweeper.storage.results import BadResultError, Manifest, find_result, leave_manifest
+from sweeper.storage.results import Manifest, find_result, leave_manifest
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
 from sweeper.study.plan import Plan, reference_of
@@ -75,13 +78,15 @@ def source_of(request: Request) -> Source:
     return Source(request.encoder, request.source, request.encoders)
 
 
-def register(ledger: Ledger, request: Request, cells: Cells) -> None:
+def register(ledger: Ledger, request: Request, cells: Cells, note: str | None = None) -> None:
     """Puts the cells into the sweep that this driver holds, and what a recovery needs beside.
 
+    `note` is what the user says of the sweep; the one before stays where there is none.
     Raises SweeperError when the sweep already has a cell of that label with other settings.
     """
     options = dataclasses.asdict(request)
     ledger.register(options, cells, _references(run for _, run in cells))
+    ledger.annotate(note, *commit_of(Path.cwd()))
     name = read.sweep_of(ledger.engine, ledger.sweep_id).name
     every_cell = read.cells_of(ledger.engine, ledger.sweep_id)
     references = _references(run for _, run in every_cell)
@@ -138,6 +143,7 @@ def train_missing(
     plan = plan_of(ledger)
     missing = plan.missing(retry_failed)
     if not missing:
+        describe_clips(ledger, plan)
         return 0, None
     source = source_of(request)
     try:
@@ -145,6 +151,7 @@ def train_missing(
             prepare_all((run.data for run in missing), source, watcher)
     except StoppedError as stopped:
         return len(missing), stopped.signum
+    describe_clips(ledger, plan)
     from sweeper.driver.execute import Training, execute  # late: it brings torch
 
     training = Training(executor(), storage, source, request.device, request.pack, retry_failed)
@@ -159,6 +166,15 @@ def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher)
     for data in dict.fromkeys(configs):
         with watcher.data() as progress:
             latents_of(data, source, progress=progress)
+
+
+def describe_clips(ledger: Ledger, plan: Plan) -> None:
+    """Stores which clips the plan's runs are probed on, as far as their latents are at hand."""
+    known = read.latents_with_clips(ledger.engine)
+    for data in dict.fromkeys(run.data for run in plan.runs):
+        if data.fingerprint not in known:
+            with contextlib.suppress(SweeperError):
+                ledger.store_clips(data.fingerprint, open_latents(data).probe_clips())
 
 
 def settle(ledger: Ledger, storage: str | None) -> Storage:
@@ -189,6 +205,6 @@ def import_orphans(ledger: Ledger, storage: Storage) -> int:
             if orphan := find_result(storage, key):
                 ledger.record(orphan[0], [orphan[1]], None)
                 imported += 1
-        except (BadResultError, IntegrityError, TypeError) as error:
+        except (IntegrityError, ValueError) as error:
             ledger.note("result-refused", f"run {key[:12]}: {error}".splitlines()[0])
     return imported

@@ -28,6 +28,7 @@ ROOMS = {
     "sweeper.states": "how an attempt stands",
     "sweeper.signals": "SIGINT and SIGTERM",
     "sweeper.failpoints": "faults on demand, for the tests",
+    "sweeper.predictions": "classes that probes have said, packed",
     "sweeper.errors": "what a user can mend",
     "sweeper": "the version",
     "analysis": "tables to figures; knows neither torch nor ray nor sweeper",

@@ -45,6 +45,9 @@ def launch(
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep; grid and preset by default.")
     ] = None,
+    note: Annotated[
+        str | None, typer.Option(help="What the sweep is for: shown by status and list.")
+    ] = None,
     address: Address = None,
     pack: Annotated[
         str, typer.Option(help="Runs trained together in a process, or auto.")
@@ -83,7 +86,7 @@ def launch(
         return
     made_by = launching.executor_of(executor.value, address)
     code = launching.launch(
-        request, db, name, made_by, retry_failed=retry_failed, console=console()
+        request, db, name, made_by, note=note, retry_failed=retry_failed, console=console()
     )
     raise typer.Exit(code)
 

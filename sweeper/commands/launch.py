@@ -31,6 +31,7 @@ def launch(
     name: str | None,
     executor: Callable[[], Executor],
     *,
+    note: str | None = None,
     retry_failed: bool = False,
     console: Console,
 ) -> int:
@@ -38,7 +39,7 @@ def launch(
     name, cells = request.sweep_name(name), expand(request)
     check_writable(request.storage)
     with writer(db) as engine, Ledger.of(engine, name) as ledger:
-        register(ledger, request, cells)
+        register(ledger, request, cells, note)
         return train(ledger, db, executor, retry_failed, console)
 
 

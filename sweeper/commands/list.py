@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sweeper.console.words import printable
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.overview import Overview, overviews
 
@@ -45,11 +46,14 @@ def _document(row: Overview) -> dict[str, Any]:
         "encoders": list(compared) or [options.get("encoder")],
         "preset": options.get("preset"),
         "launched": row.sweep.launched.replace(tzinfo=UTC).isoformat(),
+        "note": row.sweep.note,
     }
 
 
 def _table(rows: list[Overview]) -> Table:
-    heads = ("sweep", "cells", "state", "seeds", "dataset", "encoder", "preset", "launched")
+    heads = ["sweep", "cells", "state", "seeds", "dataset", "encoder", "preset", "launched"]
+    if has_notes := any(row.sweep.note for row in rows):
+        heads.append("note")
     table = Table(box=None, header_style="dim")
     for head in heads:
         table.add_column(head, no_wrap=True)
@@ -64,6 +68,7 @@ def _table(rows: list[Overview]) -> Table:
             ", ".join(name or "?" for name in document["encoders"]),
             document["preset"] or "?",
             f"{row.sweep.launched.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M}",
+            *([printable(row.sweep.note or "")] if has_notes else []),
         )
         table.add_row(*(escape(str(cell)) for cell in cells))
     return table

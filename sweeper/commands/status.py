@@ -83,6 +83,8 @@ def look(db: str, name: str | None) -> Status:
             lines.append(Text(more, style="dim"))
         heading = Text(printable(sweep.name), style="bold")
         heading.append(f"  {counts['cells_finished']}/{counted(len(cells), 'cell')}", style="none")
+        if sweep.note:
+            heading.append(f"\n{printable(sweep.note)}", style="not bold italic")
         return Status(
             sweep,
             counts,
@@ -100,6 +102,8 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:
     """Counts of cells and of runs; a run is counted once, whichever cells show it."""
     return {
         "sweep": sweep.name,
+        "note": sweep.note,
+        "commit": sweep.git_commit,
         "cells": len(cells),
         "cells_finished": int((cells["state"] == State.FINISHED).sum()),
         "runs": len(plan.runs),

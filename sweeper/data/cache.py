@@ -16,10 +16,19 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from sweeper.data.clips import COLUMNS, FAMILIES, LOWEST_PITCH, PARTS, SPLITS, Clips, Ints
+from sweeper.data.clips import (
+    COLUMNS,
+    FAMILIES,
+    LOWEST_PITCH,
+    PARTS,
+    SPLITS,
+    Clips,
+    Ints,
+)
 from sweeper.data.scratch import SCRATCH, can_go_on
 from sweeper.errors import SweeperError
 from sweeper.storage.files import cache_root, sync_directory
+from sweeper.study.config import canonical_json
 
 META = "meta.json"
 PARTS_FILE = "downstream.parts.npy"
@@ -54,6 +63,34 @@ class Latents:
         """Lowest and highest MIDI pitch."""
         pitches = np.concatenate([clips.pitch for clips in self.labels.values()]) + LOWEST_PITCH
         return int(pitches.min()), int(pitches.max())
+
+    @property
+    def notes(self) -> Ints:
+        """(downstream clips,) the same number for the clips of one instrument and pitch."""
+        return self.labels["downstream"].note
+
+    def probe_clips(self) -> list[dict[str, Any]]:
+        """The validation and test clips, rows of the ledger's `clips`."""
+        clips, notes = self.labels["downstream"], self.notes
+        trained = np.unique(notes[self.parts == PARTS.index("train")])
+        twins = np.isin(notes, trained)
+        return [
+            {
+                "position": position,
+                "part": PARTS[self.parts[position]],
+                "labels": canonical_json(
+                    {
+                        "pitch": int(clips.pitch[position]),
+                        "instrument": int(clips.family[position]),
+                        "program": int(clips.program[position]),
+                        "velocity": int(clips.velocity[position]),
+                    }
+                ),
+                "note": int(notes[position]),
+                "twin": bool(twins[position]),
+            }
+            for position in np.flatnonzero(self.parts != PARTS.index("train")).tolist()
+        ]
 
     def split(self, name: str) -> NDArray[np.float16]:
         """`train`, `valid` or `downstream` by name."""

@@ -49,6 +49,12 @@ class Clips:
         """(N,) one number for each family and pitch."""
         return self.family * PITCHES + self.pitch
 
+    @property
+    def note(self) -> Ints:
+        """(N,) one number for each instrument and pitch: clips of a note differ in velocity."""
+        notes: Ints = np.unique(self.program * PITCHES + self.pitch, return_inverse=True)[1]
+        return notes
+
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Clips))
 

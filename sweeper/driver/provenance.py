@@ -13,11 +13,11 @@ from sweeper.events import Provenance
 
 def provenance() -> Provenance:
     """This host, the code's commit, and the versions that decide numbers."""
-    commit = _git("rev-parse", "HEAD")
+    commit, dirty = commit_of(Path(__file__).parent)
     return Provenance(
         host=platform.node(),
         git_commit=commit,
-        git_dirty=None if commit is None else bool(_git("status", "--porcelain")),
+        git_dirty=dirty,
         versions={"python": platform.python_version(), **_versions("sweeper", "torch", "ray")},
     )
 
@@ -32,8 +32,14 @@ def _versions(*packages: str) -> dict[str, str]:
     return versions
 
 
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+def commit_of(directory: Path) -> tuple[str | None, bool | None]:
+    """The commit of a directory's repository, and whether files differ from it; None if none."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    return commit, None if commit is None else bool(_git(directory, "status", "--porcelain"))
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(directory), *arguments]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=10)

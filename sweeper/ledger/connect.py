@@ -27,7 +27,7 @@ from sweeper.ledger.filesystem import network_type
 from sweeper.ledger.lease import MovedError
 from sweeper.ledger.presence import check_whole, refuse_directory, refuse_log_alone, watch
 from sweeper.ledger.rekey import rekey
-from sweeper.ledger.schema import READABLE_VERSION, SCHEMA_VERSION, Base, Meta, SchemaVersion
+from sweeper.ledger.schema import SCHEMA_VERSION, Base, Meta, SchemaVersion
 from sweeper.ledger.snapshot import snapshot
 from sweeper.ledger.trouble import damaged, explain_errors, friendly_errors, friendly_opening
 from sweeper.ledger.view import create_results_view
@@ -116,10 +116,12 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     with friendly_opening(db), _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             _create(engine, db, ledger_id or uuid.uuid4().hex)
-        if _version(engine, db) < SCHEMA_VERSION:
-            from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
+        if (version := _version(engine, db)) < SCHEMA_VERSION:
+            from sweeper.ledger.upgrade import back_up, upgrade  # late: it brings Alembic
 
-            upgrade(engine, _version(engine, db))
+            if engine.dialect.name == "sqlite":
+                back_up(engine, version)
+            upgrade(engine)
         check_whole(engine, db)
         with engine.begin() as connection:
             rekey(connection)
@@ -180,12 +182,17 @@ def open_reader(db: str) -> Engine:
     with _closed_on_error(engine):
         if not inspect(engine).has_table("meta"):
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
-        if (version := _version(engine, db)) < READABLE_VERSION:
-            raise SweeperError(
-                f"{db} has the older schema {version}; `sweeper resume` upgrades it, with a backup"
-            )
-        if version == SCHEMA_VERSION:
-            check_whole(engine, db)
+        if (version := _version(engine, db)) < SCHEMA_VERSION:
+            if not _is_sqlite(url):
+                raise SweeperError(
+                    f"{db} has the older schema {version}; `sweeper resume` upgrades it"
+                )
+            from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
+
+            upgrade(engine)  # the snapshot, and not the file
+        check_whole(engine, db)
+        if _is_sqlite(url):
+            _seal(engine)
     return engine
 
 
@@ -215,12 +222,14 @@ def _sqlite_reader(url: URL, db: str) -> Engine:
             f"no database at {db}; run `sweeper launch` first, or name one with --db"
         )
     copy = snapshot(path, BUSY_SECONDS)
-    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
-    if inspect(engine).has_table("runs"):
-        with engine.begin() as connection:
-            rekey(connection)
-    copy.execute("PRAGMA query_only = ON")
-    return engine
+    return create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
+
+
+def _seal(engine: Engine) -> None:
+    """Gives a snapshot's runs today's keys; from here on nothing changes it."""
+    with engine.begin() as connection:
+        rekey(connection)
+        connection.execute(text("PRAGMA query_only = ON"))
 
 
 def _pragmas(engine: Engine) -> None:
@@ -255,8 +264,11 @@ def _create(engine: Engine, db: str, ledger: str) -> None:
 
 def _version(engine: Engine, db: str) -> str:
     """The schema's version. Raises SweeperError when it is newer than this program."""
-    with Session(engine) as session:
-        version: str | None = session.scalar(select(SchemaVersion.version_num))
+    table = SchemaVersion.__tablename__
+    if not inspect(engine).has_table(table):
+        table = "alembic_version"  # until 0002
+    with engine.connect() as connection:
+        version: str | None = connection.scalar(text(f"SELECT version_num FROM {table}"))
     if version is None:
         raise damaged(db, "it does not say its schema's version")
     if version > SCHEMA_VERSION:

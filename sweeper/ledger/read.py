@@ -10,13 +10,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError, instead
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
-from sweeper.ledger.schema import Attempt, CellRow, Map, Run, Score, Sweep
+from sweeper.ledger.schema import (
+    Attempt,
+    CellRow,
+    Map,
+    Prediction,
+    ProbeClip,
+    Run,
+    Score,
+    Sweep,
+)
+from sweeper.predictions import unpack
 from sweeper.states import TROUBLES, State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
@@ -35,6 +47,9 @@ class SweepInfo:
     name: str
     options: dict[str, Any]
     launched: datetime  # the last time; UTC
+    note: str | None  # the user's own
+    git_commit: str | None  # of the repository that it was launched from
+    git_dirty: bool | None
 
 
 def _info(row: Sweep) -> SweepInfo:
@@ -47,7 +62,8 @@ def _info(row: Sweep) -> SweepInfo:
             f"the stored options of sweep '{row.name}' are damaged; move the database away and run "
             "`sweeper recover`"
         )
-    return SweepInfo(row.id, row.name, options, row.launched)
+    about = (row.note, row.git_commit, row.git_dirty)
+    return SweepInfo(row.id, row.name, options, row.launched, *about)
 
 
 def find_sweep(engine: Engine, name: str | None) -> SweepInfo:
@@ -266,6 +282,40 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [states.get(key, state) for key, state in rows]
     return frame if sweep else frame.sort_values("sweep", kind="stable", ignore_index=True)
+
+
+def latents_with_clips(engine: Engine) -> set[str]:
+    """Fingerprints of the latents whose probe clips are known."""
+    with Session(engine) as session:
+        return set(session.scalars(select(ProbeClip.latents).distinct()))
+
+
+def probe_clips(engine: Engine, latents: str) -> pd.DataFrame:
+    """The validation and test clips of some latents: position, part, note, twin, and labels."""
+    columns = (ProbeClip.position, ProbeClip.part, ProbeClip.note, ProbeClip.twin, ProbeClip.labels)
+    query = select(*columns).where(ProbeClip.latents == latents).order_by(ProbeClip.position)
+    with Session(engine) as session:
+        rows = session.execute(query).all()
+    clips = pd.DataFrame.from_records([row[:-1] for row in rows], columns=_CLIP)
+    labels = pd.DataFrame.from_records([json.loads(row.labels) for row in rows])
+    return clips.join(labels)
+
+
+_CLIP = ["position", "part", "note", "twin"]
+
+
+def predictions(
+    engine: Engine, keys: Iterable[str], part: str
+) -> dict[tuple[str, str, str], NDArray[np.uint16]]:
+    """(run key, task, subspace) → the class predicted for each clip of the part."""
+    columns = (Run.key, Prediction.task, Prediction.subspace, Prediction.classes)
+    query = select(*columns).join(Run, Run.id == Prediction.run_id).where(Prediction.part == part)
+    with Session(engine) as session:
+        return {
+            (key, task, subspace): unpack(classes)
+            for batch in _batches(keys)
+            for key, task, subspace, classes in session.execute(query.where(Run.key.in_(batch)))
+        }
 
 
 def maps(engine: Engine) -> dict[tuple[str, str], str]:

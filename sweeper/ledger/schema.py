@@ -11,12 +11,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.expression import ColumnElement
 
 # The last of the migrations (migrations/versions): what a new database starts with.
-SCHEMA_VERSION = "0002"
-# Readers take any schema from this one on as it is: the later ones only have more tables.
-READABLE_VERSION = "0001"
+SCHEMA_VERSION = "0003"
 
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
+PARTS = {"": "test", "valid_": "validation"}  # by the prefix of their columns in `results`
 ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
 
 
@@ -44,9 +43,12 @@ class Base(DeclarativeBase):
 
 
 class SchemaVersion(Base):
-    """One row: the last migration that this database has seen. Alembic's own table."""
+    """One row: the last migration that this database has seen.
 
-    __tablename__ = "alembic_version"
+    Alembic's own table, but not by its own name, which Optuna's storage has in the same database.
+    """
+
+    __tablename__ = "schema_version"
 
     version_num: Mapped[str] = mapped_column(String(32), primary_key=True)
 
@@ -71,6 +73,9 @@ class Sweep(Base):
     launch: Mapped[int]  # grows with every launch of any sweep: "the latest" without a clock
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     launched: Mapped[datetime] = mapped_column(server_default=func.now())
+    note: Mapped[str | None] = mapped_column(Text)  # the user's own, by --note
+    git_commit: Mapped[str | None]  # of the repository that the user launched from
+    git_dirty: Mapped[bool | None]
 
 
 class LeaseRow(Base):
@@ -114,6 +119,8 @@ class CellRow(Base):
     objective: Mapped[str | None]
     lam: Mapped[float | None]
     seed: Mapped[int]
+    # JSON: the cell's place on every axis of its grid; the columns above are three of them.
+    point: Mapped[str] = mapped_column(Text, server_default="{}")
 
 
 class Attempt(Base):
@@ -138,6 +145,7 @@ class Attempt(Base):
     started: Mapped[datetime] = mapped_column(server_default=func.now())
     ended: Mapped[datetime | None]
     seconds: Mapped[float | None]  # the pack's training and probing time, shared by its runs
+    share: Mapped[float | None]  # of the pack's work, 0 to 1, when it was last heard of
 
 
 class Epoch(Base):
@@ -168,18 +176,49 @@ class Score(Base):
     valid_rec: Mapped[float | None]  # validation L_rec at the best epoch
     valid_size: Mapped[int]  # clips behind the validation accuracies
     test_size: Mapped[int]  # clips behind the test accuracies
-    pitch_private: Mapped[float | None]
-    pitch_shared: Mapped[float | None]
-    pitch_overall: Mapped[float | None]
-    instrument_private: Mapped[float | None]
-    instrument_shared: Mapped[float | None]
-    instrument_overall: Mapped[float | None]
-    valid_pitch_private: Mapped[float | None]
-    valid_pitch_shared: Mapped[float | None]
-    valid_pitch_overall: Mapped[float | None]
-    valid_instrument_private: Mapped[float | None]
-    valid_instrument_shared: Mapped[float | None]
-    valid_instrument_overall: Mapped[float | None]
+
+
+def _of_score() -> Mapped[int]:
+    """The run whose scores a row belongs to, and goes with."""
+    return mapped_column(ForeignKey("scores.run_id", ondelete="CASCADE"), primary_key=True)
+
+
+class Accuracy(Base):
+    """What one probe of a finished run scored on one part of the downstream clips."""
+
+    __tablename__ = "accuracies"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _of_score()
+    part: Mapped[str] = mapped_column(primary_key=True)  # validation or test
+    task: Mapped[str] = mapped_column(primary_key=True)  # pitch or instrument
+    subspace: Mapped[str] = mapped_column(primary_key=True)  # private, shared or overall
+    accuracy: Mapped[float]
+
+
+class Prediction(Base):
+    """What that probe said of every clip of the part; its mean correctness is the accuracy."""
+
+    __tablename__ = "predictions"
+
+    run_id: Mapped[int] = _of_score()
+    part: Mapped[str] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(primary_key=True)
+    subspace: Mapped[str] = mapped_column(primary_key=True)
+    classes: Mapped[bytes]  # one a clip, in the order of `clips`: see predictions.py
+
+
+class ProbeClip(Base):
+    """A validation or test clip of some latents, and what is to be said of it."""
+
+    __tablename__ = "clips"
+
+    latents: Mapped[str] = mapped_column(primary_key=True)  # their fingerprint
+    position: Mapped[int] = mapped_column(primary_key=True)  # among the downstream clips
+    part: Mapped[str]
+    labels: Mapped[str] = mapped_column(Text)  # JSON: the class of each task, program, velocity
+    note: Mapped[int]  # clips of one instrument and pitch have the same number
+    twin: Mapped[bool]  # whether the probes were trained on another clip of the same note
 
 
 class HistoryRow(Base):

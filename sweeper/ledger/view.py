@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.ledger.schema import ACCURACIES, NOW
+from sweeper.ledger.schema import NOW, PARTS, SUBSPACES, TASKS
 
 # A cell is finished when its run has scores; otherwise it shows its run's latest attempt. That
 # one is running only while the lease under which it was opened is kept alive.
@@ -18,9 +18,7 @@ _VIEW = """CREATE VIEW results AS SELECT
     sweeps.name AS sweep, cells.label, cells.kind, cells.principle, cells.objective,
     cells.lam, cells.seed, {state} AS state, runs.key AS run_key,
     scores.mse, scores.gamma, scores.best_epoch, scores.test_size, scores.valid_size,
-    {test}, {valid},
-    scores.pitch_private - scores.pitch_shared AS delta_pitch,
-    scores.instrument_shared - scores.instrument_private AS delta_instrument
+    {accuracies}, {margins}, {config}, cells.point
 FROM cells
 JOIN sweeps ON sweeps.id = cells.sweep_id
 JOIN runs ON runs.id = cells.run_id
@@ -30,11 +28,49 @@ LEFT JOIN attempts ON attempts.id =
 LEFT JOIN leases ON leases.sweep_id = attempts.sweep_id
 ORDER BY cells.id"""
 
+# Looked up by primary key, so that a sweep's rows cost the same in a small database and a large.
+_ACCURACY = """(SELECT accuracy FROM accuracies WHERE accuracies.run_id = cells.run_id AND
+    part = '{part}' AND task = '{task}' AND subspace = '{subspace}')"""
+
+# Fields of a run's config that tell one sweep from another.
+_CONFIG = {
+    "dataset": ("data", "dataset", "TEXT"),
+    "encoder": ("data", "encoder", "TEXT"),
+    "latents": ("data", "fingerprint", "TEXT"),
+    "epochs": ("training", "epochs", "INTEGER"),
+    "lr": ("training", "lr", "FLOAT"),
+    "gamma_rule": ("loss", "gamma", "TEXT"),
+    "precision": ("training", "precision", "TEXT"),
+}
+_FIELD = {
+    "sqlite": "json_extract(runs.config, '$.{section}.{field}')",
+    "postgresql": "CAST(CAST(runs.config AS jsonb) #>> '{{{section},{field}}}' AS {kind})",
+}
+
 
 def create_results_view(dialect: str) -> str:
     """The statement that creates the view in SQLite or PostgreSQL."""
     return _VIEW.format(
         state=_STATE.format(now=NOW[dialect]),
-        test=", ".join(f"scores.{name}" for name in ACCURACIES),
-        valid=", ".join(f"scores.valid_{name}" for name in ACCURACIES),
+        accuracies=", ".join(
+            f"{_ACCURACY.format(part=part, task=task, subspace=subspace)}"
+            f" AS {prefix}{task}_{subspace}"
+            for prefix, part in PARTS.items()
+            for task in TASKS
+            for subspace in SUBSPACES
+        ),
+        margins=", ".join(
+            (_margin("pitch", "private", "shared"), _margin("instrument", "shared", "private"))
+        ),
+        config=", ".join(
+            f"{_FIELD[dialect].format(section=section, field=field, kind=kind)} AS {name}"
+            for name, (section, field, kind) in _CONFIG.items()
+        ),
     )
+
+
+def _margin(task: str, wanted: str, other: str) -> str:
+    """How much better the subspace that should hold a factor tells it than the other (Δ)."""
+    of = {"part": "test", "task": task}
+    better, worse = (_ACCURACY.format(subspace=name, **of) for name in (wanted, other))
+    return f"{better} - {worse} AS delta_{task}"

@@ -18,6 +18,9 @@ from sweeper.failpoints import failpoint
 from sweeper.ledger import read
 from sweeper.ledger.lease import Lease, claim, next_launch
 from sweeper.ledger.schema import (
+    PARTS,
+    SUBSPACES,
+    Accuracy,
     Attempt,
     CellRow,
     Epoch,
@@ -25,12 +28,15 @@ from sweeper.ledger.schema import (
     Map,
     MapPoint,
     Meta,
+    Prediction,
+    ProbeClip,
     Run,
     Score,
     Sweep,
 )
+from sweeper.predictions import stored
 from sweeper.states import State
-from sweeper.study.config import RunConfig
+from sweeper.study.config import RunConfig, canonical_json
 from sweeper.study.grid import Cell
 from sweeper.study.plan import conflict
 
@@ -85,6 +91,14 @@ class Ledger:
                     session.add(_cell_row(sweep.id, run.id, cell))
             for config in extra_runs:
                 _run(session, config)
+
+    def annotate(self, note: str | None, git_commit: str | None, git_dirty: bool | None) -> None:
+        """What a user says of the sweep, unless it is None, and the commit launched from."""
+        values: dict[str, Any] = {"git_commit": git_commit, "git_dirty": git_dirty}
+        if note is not None:
+            values["note"] = note
+        with self._transaction("annotate") as session:
+            session.execute(update(Sweep).where(Sweep.id == self.sweep_id).values(**values))
 
     def claim_runs(self, pack: str, keys: Sequence[str], provenance: Provenance) -> set[str]:
         """Opens a pending attempt for every run of a pack that is free (see read.taken_in).
@@ -181,10 +195,8 @@ class Ledger:
         with self._transaction("retrain") as session:
             for key, run_id in _run_ids(session, list(cells)).items():
                 detail: dict[str, Any] = {"run": key, "cell": cells[key], "scores": None}
-                if score := session.get(Score, run_id):
-                    columns = Score.__table__.columns.keys()
-                    detail["scores"] = {name: getattr(score, name) for name in columns}
-                    session.delete(score)
+                if scores := _take_back(session, run_id):
+                    detail["scores"] = scores
                 session.add(self._event("retrain", json.dumps(detail, sort_keys=True)))
                 # Without it the run would look as its latest attempt ended: finished, say.
                 mark = self._attempt(run_id, pack, Provenance())
@@ -193,6 +205,13 @@ class Ledger:
 
     def _event(self, kind: str, detail: str) -> HistoryRow:
         return HistoryRow(sweep_id=self.sweep_id, kind=kind, detail=detail)
+
+    def store_clips(self, latents: str, clips: Sequence[Mapping[str, Any]]) -> None:
+        """Stores the probes' clips of some latents, rows of `clips`, unless they are there."""
+        there = select(ProbeClip.position).where(ProbeClip.latents == latents).limit(1)
+        with self._transaction("clips") as session:
+            if session.scalar(there) is None:
+                session.execute(insert(ProbeClip), [{"latents": latents, **row} for row in clips])
 
     def store_map(self, drawn: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
         """Stores a map, a row of `maps` with those of `map_points`, in an older one's place."""
@@ -251,8 +270,47 @@ def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
     for number, losses in enumerate(result.epochs, start=1):
         session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
     if result.state == State.FINISHED and session.get(Score, attempt.run_id) is None:
-        scores = result.scores or {}
-        session.add(Score(run_id=attempt.run_id, attempt_id=attempt.id, **scores))
+        _score(session, attempt, result)
+
+
+def _score(session: Session, attempt: Attempt, result: RunResult) -> None:
+    columns = Score.__table__.columns.keys()
+    scores = result.scores or {}
+    of_run = {"run_id": attempt.run_id}
+    alone = {name: value for name, value in scores.items() if name in columns}
+    rows: list[Accuracy | Prediction] = [
+        Accuracy(**of_run, **_probe(name), accuracy=value)
+        for name, value in scores.items()
+        if name not in columns and value is not None
+    ]
+    for name, packed in (result.predictions or {}).items():
+        rows.append(Prediction(**of_run, **_probe(name), classes=stored(packed)))
+    session.add(Score(**of_run, attempt_id=attempt.id, **alone))
+    session.flush()  # the rows belong to it
+    session.add_all(rows)
+
+
+def _probe(name: str) -> dict[str, str]:
+    """The probe that an accuracy's name is of: `valid_pitch_private`, say."""
+    prefix = next((prefix for prefix in PARTS if prefix and name.startswith(prefix)), "")
+    task, _, subspace = name.removeprefix(prefix).rpartition("_")
+    if not task or subspace not in SUBSPACES:
+        raise ValueError(f"'{name}' is no score")
+    return {"part": PARTS[prefix], "task": task, "subspace": subspace}
+
+
+def _take_back(session: Session, run_id: int) -> dict[str, Any] | None:
+    """Deletes what a run scored; returns it by name, or None where it has no scores."""
+    score = session.get(Score, run_id)
+    if score is None:
+        return None
+    columns = Score.__table__.columns.keys()
+    scores = {name: getattr(score, name) for name in columns}
+    prefixes = {part: prefix for prefix, part in PARTS.items()}
+    for row in session.scalars(select(Accuracy).where(Accuracy.run_id == run_id)):
+        scores[f"{prefixes[row.part]}{row.task}_{row.subspace}"] = row.accuracy
+    session.execute(delete(Score).where(Score.run_id == run_id))  # and what belongs to it
+    return scores
 
 
 def _launched(session: Session, sweep_id: int, options: Mapping[str, Any]) -> Sweep:
@@ -289,6 +347,7 @@ def _cell_row(sweep_id: int, run_id: int, cell: Cell) -> CellRow:
         objective=cell.objective,
         lam=cell.lam,
         seed=cell.seed,
+        point=canonical_json(cell.point),
     )
 
 

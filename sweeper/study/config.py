@@ -20,14 +20,15 @@ from sweeper.errors import SweeperError
 # Part of every key: raise it when the same config would train to another result.
 RESULT_VERSION = 1
 
-# Fields (`field` or `section.field`) that came after the first keys, with their defaults: a default
-# is left out of the key, so that a new field renames no run that was trained without it.
-LATER_FIELDS = {"principle_code": None}
+# Fields (`field` or `section.field`) that came after the first keys, with the values that runs had
+# before: such a value is left out of the key, so that a new field renames no run that is trained.
+LATER_FIELDS = {"principle_code": None, "data.split": "clip"}
 
 # What reading a document raises that is none.
 NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 MOST_CLIPS = 10_000_000
+SPLITS_BY = ("note", "clip")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class DataConfig:
     train_clips: int = 10_000
     valid_clips: int = 5_000
     downstream_clips: int = 4_096
+    # How downstream clips are divided for the probes: by "note", so that none is tested on a note
+    # (instrument and pitch) that it was trained on at another velocity, or by "clip".
+    split: str = "note"
     fingerprint: str = ""  # digest of everything that made the latents: audio, splits, encoder
 
     def check(self) -> None:
@@ -46,6 +50,8 @@ class DataConfig:
         for name, value in (("data.dataset", self.dataset), ("data.encoder", self.encoder)):
             if not isinstance(value, str) or not value:
                 raise ValueError(f"{name} = {value!r}: a name is expected")
+        if self.split not in SPLITS_BY:
+            raise ValueError(f"unknown split '{self.split}' in [data]; choose note or clip")
         for name in ("train_clips", "valid_clips", "downstream_clips"):
             number(f"data.{name}", getattr(self, name), 1, MOST_CLIPS, whole=True)
 
@@ -107,7 +113,7 @@ class RunConfig:
         return canonical_json(self._document())
 
     def _document(self) -> dict[str, Any]:
-        """All fields, less those of LATER_FIELDS that have their defaults."""
+        """All fields, less those of LATER_FIELDS that are as all were before there was a choice."""
         document = {name: _fields_of(getattr(self, name)) for name in _NAMES}
         for name, default in LATER_FIELDS.items():
             section, _, field = name.rpartition(".")
@@ -129,6 +135,11 @@ class RunConfig:
 
     @classmethod
     def _from_document(cls, raw: Any) -> RunConfig:
+        for name, before in LATER_FIELDS.items():
+            section, _, field = name.rpartition(".")
+            fields = raw[section] if section else raw
+            if fields is not None:
+                fields.setdefault(field, before)
         loss = raw["loss"]
         if loss is not None and loss["vicreg"] is not None:
             loss["vicreg"] = tuple(loss["vicreg"])

@@ -40,6 +40,12 @@ class Cell:
             return f"{self.kind} seed {self.seed}"
         return f"{self.principle} {self.objective} λ={self.lam:g} seed {self.seed}"
 
+    @property
+    def point(self) -> dict[str, str | float]:
+        """Its place on every axis that it has one on."""
+        axes = ("principle", "objective", "lam", "encoder")
+        return {axis: value for axis in axes if (value := getattr(self, axis)) is not None}
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -27,7 +27,7 @@ PRESETS = {
     "paper": Preset(data=DataConfig(encoder="mae")),
     # Minutes on two cores: fewer clips and epochs, a learning rate to match.
     "quick": Preset(
-        data=DataConfig(train_clips=4_000, valid_clips=1_000, downstream_clips=2_048),
+        data=DataConfig(train_clips=4_000, valid_clips=1_000, downstream_clips=4_400),
         training=TrainingSpec(epochs=8, lr=1e-3),
         probe=ProbeSpec(epochs=40, lr=3e-3),
     ),

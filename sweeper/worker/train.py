@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from models.evaluation import Scores, probe_encoder, probe_pack
+from models.evaluation import Evaluated, probe_encoder, probe_pack
 from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
 from models.pack.trainer import PackTrainer
 from models.pairs import LabelledLatents
@@ -20,6 +20,7 @@ from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
 from sweeper.events import RunResult
 from sweeper.failpoints import failpoint
+from sweeper.predictions import pack
 from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
 from sweeper.study.config import RunConfig
@@ -85,7 +86,7 @@ def _train(
             raise StopAskedError
 
     keys = {run.key for run in runs}
-    pack = PackTrainer(
+    trainer = PackTrainer(
         [_pack_run(run, mse) for run, mse in zip(runs, references, strict=True)],
         _labelled(latents, "train"),
         _labelled(latents, "valid"),
@@ -94,7 +95,7 @@ def _train(
         device=device,
         states={key: state for key, state in (states or {}).items() if key in keys},
     )
-    return pack.train(on_epoch)
+    return trainer.train(on_epoch)
 
 
 def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
@@ -128,7 +129,7 @@ def _tensor(latents: Latents, split: str) -> torch.Tensor:
 
 def _probe_pack(
     runs: Sequence[RunConfig], trained: Sequence[TrainedRun], latents: Latents, device: str
-) -> dict[str, Scores]:
+) -> dict[str, Evaluated]:
     return probe_pack(
         trained,
         {run.key: run.seed for run in runs},
@@ -140,7 +141,7 @@ def _probe_pack(
     )
 
 
-def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Scores:
+def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Evaluated:
     return probe_encoder(
         _tensor(latents, "downstream").to(device),
         _tasks(latents),
@@ -164,10 +165,11 @@ def _split(latents: Latents) -> ProbeSplit:
 
 
 def _result(
-    run: RunConfig, trained: TrainedRun | None, scores: Scores | None, latents: Latents
+    run: RunConfig, trained: TrainedRun | None, evaluated: Evaluated | None, latents: Latents
 ) -> RunResult:
     epochs = [] if trained is None else _epochs(trained)
-    if trained is not None and scores is None:
+    if evaluated is None:
+        assert trained is not None
         return RunResult(run.key, State.DIVERGED, epochs=epochs, cause=_divergence(run, trained))
     sizes = np.bincount(latents.parts, minlength=len(PARTS)).tolist()
     row = {
@@ -176,9 +178,11 @@ def _result(
         "valid_rec": trained and trained.valid_rec,
         "valid_size": sizes[PARTS.index("validation")],
         "test_size": sizes[PARTS.index("test")],
-        **(scores or {}),
+        "mse": evaluated.mse,
+        **evaluated.probed.accuracies,
     }
-    return RunResult(run.key, State.FINISHED, row, epochs)
+    said = {name: pack(classes) for name, classes in evaluated.probed.classes.items()}
+    return RunResult(run.key, State.FINISHED, row, epochs, predictions=said)
 
 
 def _divergence(run: RunConfig, trained: TrainedRun) -> str:

@@ -54,7 +54,8 @@ def _scores(packs: list[list[PackRun]]) -> dict[str, dict[str, float | None]]:
     for pack in packs:
         results = PackTrainer(pack, train, valid, MODEL, training).train()
         seeds = {run.key: run.seed for run in pack}
-        scores |= probe_pack(results, seeds, downstream.latents, tasks, split, MODEL, spec)
+        evaluated = probe_pack(results, seeds, downstream.latents, tasks, split, MODEL, spec)
+        scores |= {key: {"mse": e.mse, **e.probed.accuracies} for key, e in evaluated.items()}
     return scores
 
 

@@ -106,6 +106,10 @@ def inputs(x, name):
     return x[HEADS.index(name)]
 
 
+def accuracies_of(*inputs, **options):
+    return [probed.accuracies for probed in train_probes(*inputs, **options)]
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_packed_heads_equal_single_heads_trained_plainly(blocks, weight_decay):
@@ -113,7 +117,8 @@ def test_packed_heads_equal_single_heads_trained_plainly(blocks, weight_decay):
     spec = ProbeSpec(epochs=6, batch=16, lr=3e-2, weight_decay=weight_decay)
     features = [noisy_features(tasks, seed, blocks) for seed in range(3)]
     packed = train_probes(features, tasks, split, spec, seed=4)
-    for x, scores in zip(features, packed, strict=True):
+    for x, probed in zip(features, packed, strict=True):
+        scores = probed.accuracies
         wanted = plain_probes(x, tasks, split, spec, seed=4)
         assert scores.keys() == wanted.keys()
         assert scores == pytest.approx(wanted, abs=1e-6)
@@ -123,9 +128,19 @@ def test_packed_heads_equal_single_heads_trained_plainly(blocks, weight_decay):
 def test_a_runs_scores_do_not_depend_on_its_neighbours():
     tasks, split = tasks_of(120), split_of(120)
     features = [noisy_features(tasks, seed) for seed in range(4)]
-    together = train_probes(features, tasks, split, SPEC, seed=1)
-    assert train_probes(features[2:3], tasks, split, SPEC, seed=1) == together[2:3]
-    assert train_probes(features[::-1], tasks, split, SPEC, seed=1) == together[::-1]
+    together = accuracies_of(features, tasks, split, SPEC, seed=1)
+    assert accuracies_of(features[2:3], tasks, split, SPEC, seed=1) == together[2:3]
+    assert accuracies_of(features[::-1], tasks, split, SPEC, seed=1) == together[::-1]
+
+
+def test_the_accuracy_of_a_head_is_the_share_of_clips_whose_class_it_says():
+    tasks, split = tasks_of(120), split_of(120)
+    (probed,) = train_probes([noisy_features(tasks, 0)], tasks, split, SPEC, seed=1)
+    assert probed.classes.keys() == probed.accuracies.keys()
+    for name, classes in probed.classes.items():
+        clips = split.valid if name.startswith("valid_") else split.test
+        labels = tasks[name.removeprefix("valid_").split("_")[0]].labels[clips]
+        assert (classes == labels).mean() == pytest.approx(probed.accuracies[name])
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25, 0.5])
@@ -140,7 +155,7 @@ def test_heads_tell_separable_classes_apart_in_the_block_that_holds_them():
     tasks, split = tasks_of(240), split_of(240)
     private = torch.eye(5)[tasks["pitch"].labels]
     shared = torch.eye(5)[tasks["instrument"].labels]
-    (scores,) = train_probes(
+    (scores,) = accuracies_of(
         [torch.stack((private, shared))], tasks, split, ProbeSpec(epochs=40, lr=3e-2), seed=0
     )
     for name in ("pitch_private", "pitch_overall", "instrument_shared", "instrument_overall"):
@@ -152,7 +167,7 @@ def test_heads_tell_separable_classes_apart_in_the_block_that_holds_them():
 def test_heads_on_noise_stay_at_chance():
     tasks, split = tasks_of(2000, classes=(5, 3)), split_of(2000)
     noise = torch.randn(2, 2000, 6, generator=torch.Generator().manual_seed(0))
-    (scores,) = train_probes([noise], tasks, split, ProbeSpec(epochs=5), seed=0)
+    (scores,) = accuracies_of([noise], tasks, split, ProbeSpec(epochs=5), seed=0)
     for head in HEADS:
         assert scores[f"pitch_{head}"] == pytest.approx(1 / 5, abs=0.06)
         assert scores[f"instrument_{head}"] == pytest.approx(1 / 3, abs=0.06)
@@ -162,9 +177,9 @@ def test_dead_units_are_no_trouble():
     tasks, split = tasks_of(120), split_of(120)
     x = noisy_features(tasks, 0)
     dead = torch.cat((x, torch.full((2, 120, 2), 7.0)), dim=-1)
-    (scores,) = train_probes([dead], tasks, split, SPEC, seed=0)
+    (scores,) = accuracies_of([dead], tasks, split, SPEC, seed=0)
     assert scores["pitch_overall"] > 0.3
-    (scores,) = train_probes([torch.zeros(2, 120, 4)], tasks, split, SPEC, seed=0)
+    (scores,) = accuracies_of([torch.zeros(2, 120, 4)], tasks, split, SPEC, seed=0)
     assert scores["pitch_private"] < 0.5
 
 
@@ -243,21 +258,21 @@ def test_a_pack_is_probed_seed_by_seed_and_diverged_runs_are_left_out(trained):
     scores = probe_pack(results, seeds, latents, tasks, split, MODEL, SPEC)
     assert set(scores) == set(seeds)
     features, _ = features_of(results[0], latents, MODEL)
-    (alone,) = train_probes([features], tasks, split, SPEC, seed=1)
-    assert {name: scores["both"][name] for name in alone} == alone
-    assert scores["no decoder"]["mse"] is None
+    (alone,) = accuracies_of([features], tasks, split, SPEC, seed=1)
+    assert scores["both"].probed.accuracies == alone
+    assert scores["no decoder"].mse is None
     results = [dataclasses.replace(results[0], state="diverged"), *results[1:]]
     left = probe_pack(results, seeds, latents, tasks, split, MODEL, SPEC)
     assert set(left) == {"no decoder", "reconstruction"}
-    assert left["no decoder"] == scores["no decoder"]
+    assert left["no decoder"].probed.accuracies == scores["no decoder"].probed.accuracies
 
 
 def test_the_raw_encoder_is_probed_on_its_own_latents():
     clips = make_clips(80, 3)
     tasks, split = tasks_of(80), split_of(80)
     scores = probe_encoder(clips.latents, tasks, split, MODEL, SPEC, seed=2)
-    (wanted,) = train_probes([clips.latents.flatten(1)[None]], tasks, split, SPEC, seed=2)
-    assert scores == {"mse": None, **wanted}
+    (wanted,) = accuracies_of([clips.latents.flatten(1)[None]], tasks, split, SPEC, seed=2)
+    assert scores.mse is None and scores.probed.accuracies == wanted
     assert set(wanted) == {
         f"{part}{task}_overall" for part in ("", "valid_") for task in ("pitch", "instrument")
     }

@@ -146,7 +146,7 @@ def test_results_that_no_driver_stored_are_imported_by_ledger_and_key(
         ('{"pack": "p", "result": {"key": "KEY", "state": "finished", "x": 1}}', "no result"),
         (
             '{"pack": "p", "result": {"key": "KEY", "state": "finished", "scores": {"x": 1}}}',
-            "invalid keyword argument",
+            "'x' is no score",
         ),
         ('{"pack": "p", "result": {"key": "KEY", "state": "finished"}}', "NOT NULL"),
     ],

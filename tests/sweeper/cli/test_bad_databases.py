@@ -106,11 +106,11 @@ BROKEN: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
         "is not a database of sweeper",
     ),
     "a newer schema": (
-        sql("UPDATE alembic_version SET version_num = '9999'"),
+        sql("UPDATE schema_version SET version_num = '9999'"),
         ALL,
         "newer than this sweeper's",
     ),
-    "no version": (sql("DELETE FROM alembic_version"), ALL, "does not say its schema's version"),
+    "no version": (sql("DELETE FROM schema_version"), ALL, "does not say its schema's version"),
     "no identity": (sql("DELETE FROM meta"), ALL, "does not say which ledger it is"),
     "no view": (sql("DROP VIEW results"), ALL, f"(it lacks results); {RECOVER}"),
     "no table of scores": (sql("DROP TABLE scores"), ALL, f"(it lacks scores); {RECOVER}"),

@@ -133,6 +133,8 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
     assert code == 0
     assert json.loads(out) == {
         "sweep": "a",
+        "note": None,
+        "commit": None,
         "cells": 4,
         "cells_finished": 1,
         "runs": 4,

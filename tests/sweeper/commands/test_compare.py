@@ -135,6 +135,7 @@ def test_a_resume_makes_every_encoder_s_latents_by_itself(sweeper: Sweeper, plac
     connection = sqlite3.connect(place / "results.db")
     key = "SELECT run_id FROM cells WHERE label = 'encoder coarse seed 1'"
     with connection:
+        connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"DELETE FROM scores WHERE run_id = ({key})")
         connection.execute(f"DELETE FROM attempts WHERE run_id = ({key})")
     connection.close()

@@ -70,6 +70,7 @@ def test_the_newest_launch_stands_first_and_scripts_get_json(
     assert first.pop("launched").endswith("+00:00")
     assert first == {
         "sweep": "old",
+        "note": None,
         "cells": 4,
         "cells_finished": 1,
         "state": "unfinished",

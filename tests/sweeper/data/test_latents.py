@@ -17,8 +17,8 @@ import pytest
 from models.encoders import logmel
 from sweeper.data import cache, latents
 from sweeper.data.cache import PARTS_FILE, CorruptCacheError, Latents
-from sweeper.data.clips import SPLITS
-from sweeper.data.latents import fingerprint, open_latents, prepare
+from sweeper.data.clips import SPLITS, Clips
+from sweeper.data.latents import fingerprint, open_latents, prepare, probe_parts
 from sweeper.data.notes import dataset as notes
 from sweeper.data.notes import render, soundfont
 from sweeper.errors import SweeperError
@@ -72,14 +72,14 @@ def test_a_split_of_another_size_changes_the_fingerprint(field: str) -> None:
         (notes, "VERSION", -1),
         (notes, "DATA_SEED", 1),
         (notes, "VELOCITIES", (64,)),
-        (notes, "held_out", lambda program: program % 8 == 4),
+        (notes, "HELD_OUT", {**notes.HELD_OUT, "organ": (16, 17)}),
         (render, "HOLD_SECONDS", 2),
         (render, "CUTOFF", 7_000),
         (latents, "VERSION", -1),
         (latents, "DRAW_SEED", 1),
         (latents, "SILENT", 1e-2),
         (latents, "PART_SEED", 1),
-        (latents, "PART_SHARES", (0.8, 0.1, 0.1)),
+        (latents, "PART_SHARES", {"note": (0.8, 0.1, 0.1)}),
         (logmel, "VERSION", -1),
         (logmel, "FLOOR", 1e-9),
         (logmel, "WINDOW", 1_024),
@@ -124,13 +124,13 @@ def test_prepared_latents_are_what_was_asked_for(cached: Path, no_rendering: Non
         assert np.isfinite(made.split(split)).all()
         assert len(made.labels[split]) == clips
         assert np.bincount(made.labels[split].family).tolist() == [clips // 10] * 10
-    assert np.bincount(made.parts).tolist() == [28, 6, 6]
+    assert np.bincount(made.parts).tolist() == [20, 4, 16]
 
 
 def test_the_summary_counts_clips_and_is_json(cached: Path) -> None:
     summary = json.loads(json.dumps(open_latents(TINY).summary()))
     assert summary["families"]["vocal"] == {"train": 4, "valid": 2, "downstream": 4}
-    assert summary["downstream_parts"] == {"train": 28, "validation": 6, "test": 6}
+    assert summary["downstream_parts"] == {"train": 20, "validation": 4, "test": 16}
     assert summary["shapes"]["valid"] == [20, 8, 128]
     assert summary["bytes"] > 2 * 100 * 8 * 128
     assert summary["key"] == cached.name
@@ -178,9 +178,39 @@ def test_an_empty_split_is_refused() -> None:
 def test_more_clips_than_there_are_notes_are_refused_before_any_is_rendered(
     cache_of_its_own: Path,
 ) -> None:
-    with pytest.raises(SweeperError, match=r"5000 downstream clips .* ask for at most 4400"):
-        prepare(DataConfig(downstream_clips=5_000), workers=1)
+    with pytest.raises(SweeperError, match=r"9000 downstream clips .* ask for at most 8800"):
+        prepare(DataConfig(downstream_clips=9_000), workers=1)
     assert [path.suffix for path in (cache_of_its_own / "latents").iterdir()] == [".lock"]
+
+
+def of_notes(notes: int, velocities: int) -> Clips:
+    """Every note at every velocity."""
+    rng = np.random.default_rng(0)
+    note = np.repeat(np.arange(notes), velocities)
+    pitch, family = rng.integers(0, 88, notes), rng.integers(0, 10, notes)
+    velocity = np.tile(np.arange(velocities), notes)
+    return Clips(pitch[note], family[note], note, velocity)
+
+
+def test_no_clip_is_tested_on_a_note_that_the_probes_were_trained_on() -> None:
+    clips = of_notes(880, 5)
+    parts = {split: probe_parts(clips, split) for split in ("note", "clip")}
+    trained = {split: clips.program[parts[split] == 0] for split in parts}
+    twins = {
+        split: np.isin(clips.program[parts[split] == 2], trained[split]).mean() for split in parts
+    }
+    assert twins["note"] == 0
+    assert twins["clip"] > 0.9  # the old division: a test that could not fail would be none
+    assert np.bincount(parts["note"]).tolist() == [2_200, 440, 1_760]
+
+
+def test_the_division_by_note_is_stratified_by_pitch_and_family() -> None:
+    clips = of_notes(1_760, 3)
+    parts = probe_parts(clips, "note")
+    for labels, tolerance in ((clips.family, 0.02), (clips.pitch, 0.12)):
+        for value in np.unique(labels):
+            shares = np.bincount(parts[labels == value], minlength=3) / (labels == value).sum()
+            assert np.abs(shares - (0.5, 0.1, 0.4)).max() < tolerance
 
 
 # Damage

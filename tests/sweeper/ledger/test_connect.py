@@ -77,7 +77,7 @@ def test_a_file_that_is_no_database_is_named(file: str, opens: object) -> None:
 def test_a_newer_schema_is_refused(db: str, opens: object) -> None:
     engine = open_writer(db)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
     engine.dispose()
     with pytest.raises(SweeperError, match="newer than this sweeper"):
         opens(db)  # type: ignore[operator]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from sweeper.errors import SweeperError
 from sweeper.ledger import connect, read, upgrade
 from sweeper.ledger.connect import open_reader, open_writer, writer
 from sweeper.ledger.schema import SCHEMA_VERSION, Base
@@ -23,8 +22,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
@@ -49,7 +48,7 @@ def test_a_released_database_opens_with_all_that_it_holds(file: str, release: Pa
     open_writer(file).dispose()
     engine = open_reader(file)
     with engine.connect() as connection:
-        version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        version = connection.scalar(text("SELECT version_num FROM schema_version"))
         for table in Base.metadata.sorted_tables:
             connection.execute(table.select()).fetchall()
     table = read.results(engine, "a")
@@ -131,22 +130,19 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose schema is one migration ahead of the stored databases."""
     ahead = tmp_path / "migrations"
     shutil.copytree(upgrade.MIGRATIONS, ahead)
-    (ahead / "versions" / "0003_later.py").write_text(NEXT)
+    (ahead / "versions" / "0004_later.py").write_text(NEXT)
     monkeypatch.setattr(upgrade, "MIGRATIONS", ahead)
-    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0003")
-    monkeypatch.setattr(connect, "READABLE_VERSION", "0003")
+    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0004")
 
 
 @pytest.mark.usefixtures("next_release")
 def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None:
     restored(RELEASED[0], file)
-    with pytest.raises(SweeperError, match="older schema 0001; `sweeper resume` upgrades it"):
-        open_reader(file)
     open_writer(file).dispose()
     engine = open_reader(file)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(later) FROM scores")) == 0
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0003"
+        assert connection.scalar(text("SELECT version_num FROM schema_version")) == "0004"
     assert read.results(engine, "a")["state"].to_list()[0] == "finished"
     engine.dispose()
     backup = sqlite3.connect(f"{file}.backup-0001")
@@ -158,7 +154,7 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
 @pytest.mark.usefixtures("next_release")
 def test_a_migration_that_fails_leaves_the_database_as_it_was(file: str) -> None:
     restored(RELEASED[0], file)
-    broken = upgrade.MIGRATIONS / "versions" / "0003_later.py"
+    broken = upgrade.MIGRATIONS / "versions" / "0004_later.py"
     broken.write_text(NEXT + "    raise RuntimeError('half way')\n")
     with pytest.raises(RuntimeError, match="half way"):
         open_writer(file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
@@ -11,6 +13,7 @@ from sweeper.ledger import read
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.overview import overviews
 from sweeper.ledger.write import Ledger, Provenance, RunResult
+from sweeper.predictions import pack
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell, load_grid, run_config
@@ -107,9 +110,9 @@ def test_a_pack_is_recorded_whole_or_not_at_all(
     keys = [run.key for _, run in smoke]
     ledger.start_attempts("p", keys, Provenance())
     broken = RunResult(keys[1], "finished", {"no_such_column": 1.0})
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="'no_such_column' is no score"):
         ledger.record("p", [scored(keys[0]), broken], seconds=1.0)
-    assert count(engine, "scores") == 0
+    assert count(engine, "scores") == count(engine, "accuracies") == 0
 
 
 def test_states_follow_the_latest_attempt_until_a_run_is_finished(
@@ -268,3 +271,38 @@ def test_a_driver_that_was_taken_over_can_neither_forget_nor_retrain(
     with pytest.raises(FencedError):
         ledger.forget() if step == "forget" else ledger.retrain({smoke[0][1].key: "cell"})
     assert [count(engine, table) for table in ("cells", "scores", "attempts")] == [4, 1, 1]
+
+
+def test_what_probes_said_of_every_clip_is_read_as_it_was_stored(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    ledger.register({}, smoke)
+    key = smoke[0][1].key
+    said = {"pitch_private": [0, 87, 300], "valid_instrument_overall": [9]}
+    packed = {name: pack(classes) for name, classes in said.items()}
+    train(ledger, "p", [dataclasses.replace(scored(key), predictions=packed)])
+    ((probe, classes),) = read.predictions(engine, [key], "test").items()
+    assert probe == (key, "pitch", "private") and classes.tolist() == [0, 87, 300]
+    ((probe, classes),) = read.predictions(engine, [key], "validation").items()
+    assert probe == (key, "instrument", "overall") and classes.tolist() == [9]
+
+
+def test_the_clips_of_some_latents_are_stored_once(ledger: Ledger, engine: Engine) -> None:
+    labels = '{"instrument":4,"pitch":39}'
+    rows = [
+        {"position": at, "part": "test", "labels": labels, "note": at // 2, "twin": False}
+        for at in range(3)
+    ]
+    for _ in range(2):
+        ledger.store_clips("f", rows)
+    assert read.latents_with_clips(engine) == {"f"}
+    clips = read.probe_clips(engine, "f")
+    assert clips["note"].tolist() == [0, 0, 1] and clips["pitch"].tolist() == [39, 39, 39]
+
+
+def test_a_note_stays_until_another_is_given(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
+    ledger.register({}, smoke)
+    ledger.annotate("first light", "0" * 40, False)
+    ledger.annotate(None, "1" * 40, True)
+    sweep = read.find_sweep(engine, "a")
+    assert (sweep.note, sweep.git_commit, sweep.git_dirty) == ("first light", "1" * 40, True)

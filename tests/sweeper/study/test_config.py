@@ -104,4 +104,27 @@ def test_keys_stay_what_they_are_from_release_to_release(preset: str, cell: Cell
     """A changed key trains everything again: change one only with a migration of the ledger."""
     study = PRESETS[preset]
     data = dataclasses.replace(study.data, encoder="logmel", fingerprint="f" * 64)
+    sizes = {"paper": 4_096, "quick": 2_048}  # as long as downstream clips were divided by clip
+    data = dataclasses.replace(data, split="clip", downstream_clips=sizes[preset])
     assert run_config(cell, dataclasses.replace(study, data=data)).key.startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("preset", "cell", "key"),
+    [
+        ("paper", Cell("multiview", 0, "Cosine", "SEP", 0.6), "54a3aa4673ed1cb6"),
+        ("quick", Cell("multiview", 0, "Cosine", "SEP", 0.6), "0207e89c02541a98"),
+        ("quick", Cell("encoder", 0), "a14da6b947be3ed2"),
+    ],
+)
+def test_keys_of_the_division_by_note_stay_too(preset: str, cell: Cell, key: str) -> None:
+    study = PRESETS[preset]
+    data = dataclasses.replace(study.data, encoder="logmel", fingerprint="f" * 64)
+    assert run_config(cell, dataclasses.replace(study, data=data)).key.startswith(key)
+
+
+def test_a_run_stored_before_there_was_a_choice_was_divided_by_clip() -> None:
+    config = config_of(Cell("encoder", 0))
+    old = dataclasses.replace(config, data=dataclasses.replace(config.data, split="clip"))
+    assert '"split"' not in old.to_json() and '"split":"note"' in config.to_json()
+    assert RunConfig.from_json(old.to_json()) == old

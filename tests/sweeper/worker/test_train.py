@@ -58,7 +58,9 @@ def test_scores_are_columns_of_the_ledger_and_fit_for_json(latents: Latents) -> 
     results = [dataclasses.asdict(result) for result in train(runs, [None, 0.1], latents, "cpu")]
     first, second = (RunResult(**fields) for fields in json.loads(json.dumps(results)))
     columns = set(Score.__table__.columns.keys()) - {"run_id", "attempt_id"}
-    assert set(first.scores) == set(second.scores) == columns
+    probes = {f"{part}{name}" for part in ("", "valid_") for name in ACCURACIES}
+    assert set(first.scores) == set(second.scores) == columns | probes
+    assert set(first.predictions) == set(second.predictions) == probes
     assert len(first.epochs) == 2 and set(first.epochs[0]) <= set(Epoch.__table__.columns.keys())
     assert first.scores["mse"] is None and first.scores["gamma"] is None
     assert second.scores["mse"] > 0 and second.scores["gamma"] > 0

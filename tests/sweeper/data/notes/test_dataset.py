@@ -6,7 +6,7 @@ import pytest
 from sweeper.data import make_dataset
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, SPLITS, Clips
 from sweeper.data.notes import soundfont
-from sweeper.data.notes.dataset import Notes
+from sweeper.data.notes.dataset import HELD_OUT, PROGRAMS, Notes
 from sweeper.data.notes.render import render
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig
@@ -33,14 +33,20 @@ def test_programs_held_out_are_never_seen_in_training_or_validation(
     unseen = set(candidates["downstream"].program.tolist())
     for split in ("train", "valid"):
         assert not unseen & set(candidates[split].program.tolist())
-    assert sorted(unseen) == [5, 13, 21, 29, 37, 45, 53, 61, 69, 77]
+    assert unseen == {program for programs in HELD_OUT.values() for program in programs}
+
+
+def test_every_family_keeps_two_programs_for_the_probes_and_trains_on_three_or_more() -> None:
+    for family, programs in PROGRAMS.items():
+        assert len(HELD_OUT[family]) == 2 and set(HELD_OUT[family]) < set(programs)
+        assert len(programs) >= 5
 
 
 def test_no_clip_is_a_candidate_of_two_splits_and_none_is_lost(
     candidates: dict[str, Clips],
 ) -> None:
     sets = [triples(clips) for clips in candidates.values()]
-    assert sum(map(len, sets)) == len(set().union(*sets)) == 79 * 88 * 5
+    assert sum(map(len, sets)) == len(set().union(*sets)) == 81 * 88 * 5
 
 
 @pytest.mark.parametrize("split", SPLITS)

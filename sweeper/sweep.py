@@ -26,7 +26,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
-from sweeper.storage.files import Storage, ledger_root
+from sweeper.storage.files import Storage, ledger_root, reachable
 from sweeper.storage.results import BadResultError, Manifest, find_result, leave_manifest
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
@@ -86,7 +86,8 @@ def register(ledger: Ledger, request: Request, cells: Cells) -> None:
     every_cell = read.cells_of(ledger.engine, ledger.sweep_id)
     references = _references(run for _, run in every_cell)
     storage = claim_storage(ledger, request.storage)
-    leave_manifest(storage, Manifest(name, options, every_cell, references))
+    with reachable():
+        leave_manifest(storage, Manifest(name, options, every_cell, references))
 
 
 def _references(runs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -164,7 +165,8 @@ def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher)
 def settle(ledger: Ledger, storage: str | None) -> Storage:
     """Claims the sweep's storage, and takes up what earlier drivers left there."""
     claimed = claim_storage(ledger, storage)
-    reconcile(ledger, claimed)
+    with reachable():
+        reconcile(ledger, claimed)
     return claimed
 
 

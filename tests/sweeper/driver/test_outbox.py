@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from sweeper.driver import outbox
-from sweeper.driver.outbox import Outbox, append_to_spool, drain_spools, read_spool
+from sweeper.driver.outbox import (
+    Outbox,
+    append_to_spool,
+    drain_spools,
+    is_passing,
+    read_spool,
+)
 from sweeper.events import Closed, Noted, Results, RunResult
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger
@@ -141,20 +147,48 @@ def test_events_go_to_the_cache_when_the_databases_disk_is_full(
     assert drain_spools(ledger) == 3 and not box.paths[1].exists()
 
 
+def no_room(*_: object) -> None:
+    raise OSError("no space left on device")
+
+
 def test_events_wait_in_memory_when_no_file_has_room(
     ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(_path: Path, _event: object) -> None:
-        raise OSError("no space left on device")
-
     monkeypatch.setattr(outbox, "append_to_spool", no_room)
     box = Outbox(ledger, lambda line: None)
     database.locked = True
-    box.deliver(note(0))
-    box.deliver(note(1))
+    assert [box.deliver(note(number)) for number in (0, 1)] == [False, False]
     database.locked = False
     assert box.waiting == box.in_memory == 2 and box.drain()
     assert database.stored == [note(0), note(1)]
+
+
+def test_a_later_event_never_overtakes_one_that_only_memory_holds(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 60.0)
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_room)
+        box.deliver(note(0))
+    box._in_use = 0  # there is room again
+    box.deliver(note(1))
+    database.locked = False
+    assert box.drain() and database.stored == [note(0), note(1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (OperationalError("", None, sqlite3.OperationalError("disk I/O error")), True),
+        (IntegrityError("", None, sqlite3.IntegrityError("NOT NULL")), False),
+        (ProgrammingError("", None, sqlite3.ProgrammingError("no such column")), False),
+        (KeyError("no such run"), False),
+    ],
+)
+def test_a_lock_passes_and_a_broken_rule_stays(error: Exception, passes: bool) -> None:
+    assert is_passing(error) == passes
 
 
 def test_an_event_that_no_later_try_can_mend_is_raised(ledger: Ledger) -> None:
@@ -211,9 +245,31 @@ def test_what_was_stored_is_not_stored_again_when_the_database_fails_in_between(
         box.deliver(note(number))
     database.locks_after = 1
     assert not box.drain() and box.waiting == 2
+    assert numbers(box.paths[0]) == [0, 1, 2]
     database.locked = False
     assert box.drain()
     assert database.stored == [note(0), note(1), note(2)]
+
+
+def test_a_spool_stays_until_all_of_it_is_stored(ledger: Ledger, database: Database) -> None:
+    path = Outbox(ledger, lambda line: None).paths[0]
+    for number in range(3):
+        append_to_spool(path, note(number))
+    database.locks_after = 1
+    with pytest.raises(OperationalError):
+        drain_spools(ledger)
+    assert numbers(path) == [0, 1, 2]
+    database.locked = False
+    assert drain_spools(ledger) == 3 and not path.exists()
+
+
+def test_spools_are_stored_by_the_age_of_their_drivers(ledger: Ledger, database: Database) -> None:
+    """The tenth driver wrote beside the database, the ninth found that disk full."""
+    beside, cached = outbox._prefixes(ledger)
+    append_to_spool(Path(f"{beside}10"), note(10))
+    append_to_spool(Path(f"{cached}9"), note(9))
+    assert drain_spools(ledger) == 2
+    assert database.stored == [note(9), note(10)]
 
 
 def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Engine) -> None:

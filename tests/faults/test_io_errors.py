@@ -1,14 +1,15 @@
 """I/O errors at every call of the write path in turn: files, spools, the database, whole launches.
 
-A launch here is a whole one, by `sweeper.commands`, of two runs whose training is pretended.
+A launch here is a whole one, by `sweeper.commands`, of one run whose training is pretended.
 """
 
 from __future__ import annotations
 
 import errno
 import io
+import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,13 @@ from models.pack.runs import RunState
 from sweeper.commands.launch import launch
 from sweeper.driver import outbox
 from sweeper.driver.inline import Inline
-from sweeper.driver.outbox import Outbox, append_to_spool, read_spool
+from sweeper.driver.outbox import Outbox, append_to_spool, read_spool, store
 from sweeper.errors import SweeperError
 from sweeper.events import Event, Noted, Results
 from sweeper.ledger import read
-from sweeper.ledger.connect import PRAGMAS, open_reader
+from sweeper.ledger.connect import PRAGMAS, open_reader, open_writer
+from sweeper.ledger.presence import check_whole
+from sweeper.ledger.write import Ledger
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, write_atomically
 from sweeper.storage.results import find_result
@@ -90,24 +93,26 @@ def test_a_checkpoint_is_the_last_or_the_one_before(tmp_path: Path, lasting: boo
 
 @dataclass
 class Place:
-    """A directory with a sweep of two runs, one of which needs the other."""
+    """A directory with a sweep of one run, and a database that is there already."""
 
     directory: Path
+    blank: Path  # a database of no sweep
     trained: list[str] = field(default_factory=list)  # keys, since the last look
     kept: set[str] = field(default_factory=set)  # keys of results that were said to be safe
 
     def __post_init__(self) -> None:
         self.directory.mkdir()
-        text = toy.GRID.replace("[0.0, 0.6, 1.0]", "[0.6]").replace('"SEP", "SIM"', '"SEP"')
+        text = toy.GRID.replace("[0.0, 0.6, 1.0]", "[0.0]").replace('"SEP", "SIM"', '"SEP"')
         text = text.replace('baselines = ["encoder"]\n', "")
         self.grid = toy.grid_file(self.directory, 2, text)
+        shutil.copy(self.blank, self.db)
 
     @property
     def db(self) -> Path:
         return self.directory / "results.db"
 
     def launch(self) -> int:
-        """Its exit code; a user's error is none of the worst."""
+        """The exit code; whatever is raised and is no user's error is a defect."""
         storage = str(self.directory / "storage")
         request = Request(str(self.grid), "smoke", device="cpu", storage=storage, pack=1)
         with pytest.MonkeyPatch.context() as patch:
@@ -119,7 +124,7 @@ class Place:
             patch.setattr("sweeper.driver.execute.CHECKPOINT_SECONDS", 0.0)
             patch.setattr("sweeper.driver.recorder.LAST_DRAIN_SECONDS", 0.0)
             patch.setattr("sweeper.driver.outbox.RETRY_SECONDS", 0.0)
-            patch.setattr("sweeper.ledger.connect.PRAGMAS", UNSYNCED)  # no power is cut here
+            patch.setattr("sweeper.ledger.connect.PRAGMAS", UNSYNCED)
             try:
                 return launch(
                     request, str(self.db), "toy", Inline, console=Console(file=io.StringIO())
@@ -153,14 +158,12 @@ class Place:
         connection = sqlite3.connect(self.db, isolation_level=None)
         try:
             return connection.execute(sql).fetchall()
-        except sqlite3.OperationalError:  # no table yet
-            return []
         finally:
             connection.close()
 
     def acknowledged(self) -> set[str]:
         """Runs that need no training any more: stored, spooled, or left whole in the storage."""
-        stored = {key for (key,) in self.query(FINISHED)} if self.db.exists() else set()
+        stored = {key for (key,) in self.query(FINISHED)}
         return self.kept | stored | self._left()
 
     def _left(self) -> set[str]:
@@ -185,47 +188,68 @@ class Place:
         assert self.launch() == 0, fault
         assert not safe & set(self.trained), f"{fault}: trained again"
         assert self.query(TRAINED_AGAIN) == [(0,)], fault
-        assert self.query("SELECT COUNT(*) FROM scores") == [(2,)], fault
+        assert self.query("SELECT COUNT(*) FROM scores") == [(1,)], fault
         assert self.query("PRAGMA integrity_check") == [("ok",)]
         assert not list(self.directory.rglob("*spool-*")), fault
         assert not list(self.directory.rglob("checkpoints/*")), fault
         pd.testing.assert_frame_equal(self.table(), undisturbed, obj=str(fault))
 
 
+NewPlace = Callable[[object], Place]
+
+
 @pytest.fixture
-def undisturbed(tmp_path: Path) -> pd.DataFrame:
-    place = Place(tmp_path / "undisturbed")
-    assert place.launch() == 0 and len(set(place.trained)) == 2
+def new_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NewPlace:
+    monkeypatch.setattr("os.fsync", lambda _handle: None)  # no power is cut here
+    open_writer(str(tmp_path / "blank.db")).dispose()
+    return lambda name: Place(tmp_path / str(name), tmp_path / "blank.db")
+
+
+@pytest.fixture
+def undisturbed(new_place: NewPlace) -> pd.DataFrame:
+    place = new_place("undisturbed")
+    assert place.launch() == 0 and len(place.trained) == 1
     return place.table()
 
 
-def refuse(*_: object) -> None:
-    raise OperationalError("", None, sqlite3.OperationalError("database or disk is full"))
+class Grudging:
+    """In the place of `store`: a database that takes nothing at first, and then everything."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, ledger: Ledger, event: Event) -> None:
+        self.asked += 1
+        if self.asked <= 2:
+            raise OperationalError("", None, sqlite3.OperationalError("database is locked"))
+        store(ledger, event)
 
 
-@pytest.mark.parametrize("spooled", [False, True], ids=["stored", "spooled"])
+@pytest.mark.faults
 @LASTING
 def test_a_launch_that_meets_a_bad_disk_loses_nothing(
-    tmp_path: Path, undisturbed: pd.DataFrame, lasting: bool, spooled: bool
+    new_place: NewPlace, undisturbed: pd.DataFrame, lasting: bool
 ) -> None:
+    """Checkpoints, results, manifest and, as the database is locked for a while, the spool."""
+
     def tried(fault: Fault) -> None:
-        place = Place(tmp_path / str(fault.at))
+        place = new_place(fault.at)
         number = errno.ENOSPC if lasting else errno.EIO
         with failing_disk(fault, number), pytest.MonkeyPatch.context() as patch:
-            if spooled:  # the database takes nothing while the sweep trains
-                patch.setattr(outbox, "store", refuse)
+            patch.setattr(outbox, "store", Grudging())
             place.launch()
         place.check(fault, undisturbed)
 
-    assert every_fault(lasting, tried) > 30
+    assert every_fault(lasting, tried) > 50
 
 
+@pytest.mark.faults
 @LASTING
 def test_a_launch_that_meets_a_bad_database_loses_nothing(
-    tmp_path: Path, undisturbed: pd.DataFrame, lasting: bool
+    new_place: NewPlace, undisturbed: pd.DataFrame, lasting: bool
 ) -> None:
     def tried(fault: Fault) -> None:
-        place = Place(tmp_path / str(fault.at))
+        place = new_place(fault.at)
         with failing_database(fault, place.db):
             place.launch()
         place.check(fault, undisturbed)
@@ -233,13 +257,26 @@ def test_a_launch_that_meets_a_bad_database_loses_nothing(
     assert every_fault(lasting, tried) > 30
 
 
+@LASTING
+def test_a_database_that_could_not_be_made_is_made_later(tmp_path: Path, lasting: bool) -> None:
+    def tried(fault: Fault) -> None:
+        db = tmp_path / f"{fault.at}.db"
+        with failing_database(fault, db), suppress(SweeperError):
+            open_writer(str(db)).dispose()
+        engine = open_writer(str(db))
+        check_whole(engine, str(db))
+        engine.dispose()
+
+    assert every_fault(lasting, tried) > 20
+
+
 def test_a_full_storage_keeps_no_result_from_the_driver(
-    tmp_path: Path, undisturbed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    new_place: NewPlace, undisturbed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr("sweeper.worker.trial.leave_result", no_room)
-    place = Place(tmp_path / "full")
+    place = new_place("full")
     assert place.launch() == 0
     pd.testing.assert_frame_equal(place.table(), undisturbed)

@@ -17,7 +17,7 @@ from sweeper.driver.recorder import Recorder
 from sweeper.errors import SweeperError
 from sweeper.events import Event, Provenance, Results, RunResult
 from sweeper.ledger import read
-from sweeper.ledger.connect import writer
+from sweeper.ledger.connect import ledger_id, writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.storage.results import (
@@ -235,3 +235,13 @@ def test_a_storage_that_cannot_be_written_is_one_line(held: Ledger, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(SweeperError, match=r"^cannot write to \S+/file/\S+: .*; check --storage$"):
         claim_storage(held, str(tmp_path / "file"))
+
+
+def test_a_manifest_that_cannot_be_written_is_one_line(
+    held: Ledger, request_: Request, tmp_path: Path
+) -> None:
+    (tmp_path / "other" / "ledgers" / ledger_id(held.engine)).mkdir(parents=True)
+    (tmp_path / "other" / "ledgers" / ledger_id(held.engine) / "sweeps").write_text("in the way")
+    elsewhere = dataclasses.replace(request_, storage=str(tmp_path / "other"))
+    with pytest.raises(SweeperError, match=r"^the sweep's storage: .*; mend that and try again$"):
+        register(held, elsewhere, expand(elsewhere))

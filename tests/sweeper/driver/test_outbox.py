@@ -16,59 +16,15 @@ from sweeper.driver.outbox import (
     append_to_spool,
     drain_spools,
     is_passing,
-    read_spool,
 )
-from sweeper.events import Closed, Noted, Results, RunResult
+from sweeper.events import Results, RunResult
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from tests.sweeper.conftest import scored
-
-
-def note(number: int) -> Noted:
-    return Noted("p", "number", str(number))
-
-
-def numbers(path: Path) -> list[int]:
-    return [int(event.detail) for event in read_spool(path) if isinstance(event, Noted)]
-
-
-def test_a_spool_gives_back_its_events_in_order(tmp_path: Path) -> None:
-    for number in range(3):
-        append_to_spool(tmp_path / "spool", note(number))
-    assert numbers(tmp_path / "spool") == [0, 1, 2]
-
-
-@pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_line_hides_no_other(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "spool"
-    append_to_spool(path, note(0))
-    append_to_spool(path, note(1))
-    path.write_bytes(path.read_bytes()[:-cut])
-    survivors = [0] if cut > 1 else [0, 1]
-    assert numbers(path) == survivors
-    append_to_spool(path, note(2))
-    assert numbers(path) == [*survivors, 2]
-
-
-def test_an_altered_line_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
-    append_to_spool(path, note(4))
-    append_to_spool(path, note(5))
-    path.write_bytes(path.read_bytes().replace(b"4", b"7", 1))
-    assert len(numbers(path)) == 1
-
-
-def test_a_line_is_on_the_disk_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[bytes] = []
-    path = tmp_path / "spool"
-    monkeypatch.setattr("os.fsync", lambda _: synced.append(path.read_bytes()))
-    append_to_spool(path, note(0))
-    assert synced[0] == path.read_bytes() and len(synced) == 2  # the file, then its directory
+from tests.sweeper.driver.test_spool import note, numbers
 
 
 class Database:
@@ -147,7 +103,7 @@ def test_events_go_to_the_cache_when_the_databases_disk_is_full(
     assert drain_spools(ledger) == 3 and not box.paths[1].exists()
 
 
-def no_room(*_: object) -> None:
+def no_room(*_: object, **__: object) -> None:
     raise OSError("no space left on device")
 
 
@@ -272,6 +228,17 @@ def test_spools_are_stored_by_the_age_of_their_drivers(ledger: Ledger, database:
     assert database.stored == [note(9), note(10)]
 
 
+def test_a_spool_that_cannot_be_removed_costs_no_event(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    box.deliver(note(0))
+    database.locked = False
+    monkeypatch.setattr(Path, "unlink", no_room)
+    assert box.deliver(note(1)) and database.stored == [note(0), note(1)]
+
+
 def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Engine) -> None:
     path = Outbox(ledger, lambda line: None).paths[0]
     body = json.dumps({"event": "of the future"})
@@ -285,12 +252,3 @@ def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Eng
         details = connection.scalars(text("SELECT detail FROM events")).all()
     assert any("1 events of another version" in detail for detail in details)
     assert drain_spools(ledger) == 0
-
-
-def test_a_line_that_is_no_event_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
-    body = json.dumps({"event": "closed"})
-    digest = outbox._digest(body)
-    path.write_text(json.dumps({"sha256": digest, "event": body}) + "\n[1]\n")
-    append_to_spool(path, Closed(None, State.INTERRUPTED, "x"))
-    assert read_spool(path) == [Closed(None, State.INTERRUPTED, "x", runs=[])]

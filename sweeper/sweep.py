@@ -29,7 +29,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
-from sweeper.storage.files import Storage, ledger_root
+from sweeper.storage.files import Storage, ledger_root, reachable
 from sweeper.storage.results import Manifest, find_result, leave_manifest
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
@@ -91,7 +91,8 @@ def register(ledger: Ledger, request: Request, cells: Cells, note: str | None = 
     every_cell = read.cells_of(ledger.engine, ledger.sweep_id)
     references = _references(run for _, run in every_cell)
     storage = claim_storage(ledger, request.storage)
-    leave_manifest(storage, Manifest(name, options, every_cell, references))
+    with reachable():
+        leave_manifest(storage, Manifest(name, options, every_cell, references))
 
 
 def _references(runs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -180,7 +181,8 @@ def describe_clips(ledger: Ledger, plan: Plan) -> None:
 def settle(ledger: Ledger, storage: str | None) -> Storage:
     """Claims the sweep's storage, and takes up what earlier drivers left there."""
     claimed = claim_storage(ledger, storage)
-    reconcile(ledger, claimed)
+    with reachable():
+        reconcile(ledger, claimed)
     return claimed
 
 

@@ -110,8 +110,9 @@ class Outbox:
             return False
         if waited:
             self._notify("the database can be written again; what waited is stored")
-        for path in self.paths:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next launch stores it once more and removes it
+            for path in self.paths:
+                path.unlink(missing_ok=True)
         self._in_use = 0
         return True
 

@@ -22,7 +22,8 @@ try:
             time.sleep(60)
         finally:
             print("tidying", flush=True)
-            time.sleep({tidying})
+            for _ in range({tidying}):  # short sleeps: a signal just before one must not wait
+                time.sleep(0.01)
 except StoppedError as stopped:
     print("in order", flush=True)
     raise SystemExit(128 + stopped.signum)
@@ -73,8 +74,35 @@ def test_a_signal_is_an_error_that_can_be_caught(signum: int) -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 0.1, 0.4])
 def test_a_second_signal_ends_what_would_be_tidied(gap: float) -> None:
-    code, out, err = stopped_by(STOPPABLE.format(tidying=60), signal.SIGINT, signal.SIGINT, gap=gap)
+    code, out, err = stopped_by(
+        STOPPABLE.format(tidying=6_000), signal.SIGINT, signal.SIGINT, gap=gap
+    )
     assert code == 130 and "in order" not in out
+    assert err == "stopped at once; go on with: sweeper resume\n"
+
+
+SAVING = """
+import time
+from sweeper.signals import interruptible
+with interruptible() as interrupt:
+    print("ready", flush=True)
+    while not interrupt:
+        time.sleep(0.01)
+    print("tidying", flush=True)
+    for _ in range({tidying}):
+        time.sleep(0.01)
+    print("in order", flush=True)
+"""
+
+
+def test_a_first_signal_lets_a_sweep_save_itself() -> None:
+    code, out, _ = stopped_by(SAVING.format(tidying=0), signal.SIGTERM)
+    assert code == 0 and out.endswith("in order\n")
+
+
+def test_a_second_signal_ends_a_sweep_that_saves_itself() -> None:
+    code, out, err = stopped_by(SAVING.format(tidying=6_000), signal.SIGINT, signal.SIGTERM)
+    assert code == 143 and "in order" not in out
     assert err == "stopped at once; go on with: sweeper resume\n"
 
 

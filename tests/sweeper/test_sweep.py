@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from sweeper.driver.inline import Inline
+from sweeper.driver.outbox import Outbox, append_to_spool
+from sweeper.driver.recorder import Recorder
 from sweeper.errors import SweeperError
-from sweeper.events import Event, Results, RunResult
+from sweeper.events import Event, Provenance, Results, RunResult
 from sweeper.ledger import read
-from sweeper.ledger.connect import writer
+from sweeper.ledger.connect import ledger_id, writer
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.storage.results import (
@@ -32,6 +34,7 @@ from sweeper.sweep import (
     expand,
     import_orphans,
     plan_of,
+    reconcile,
     register,
     train_missing,
 )
@@ -133,6 +136,48 @@ def test_results_that_no_driver_stored_are_imported_by_ledger_and_key(
     assert import_orphans(held, storage) == 0
 
 
+def test_an_orphan_ends_the_attempt_that_made_it(held: Ledger, request_: Request) -> None:
+    storage, key = claim_storage(held, request_.storage), plan_of(held).keys[0]
+    held.start_attempts("p", [key], Provenance())
+    leave_result(storage, "p", scored(key))
+    assert import_orphans(held, storage) == 1
+    with held.engine.connect() as connection:
+        rows = connection.execute(text("SELECT pack, state FROM attempts")).all()
+    assert rows == [("p", "finished")]
+
+
+def test_a_result_is_left_in_the_storage_before_the_driver_hears_of_it(
+    held: Ledger, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, left = claim_storage(held, request_.storage), list[bool]()
+    put = Recorder.put
+
+    def look(recorder: Recorder, event: Event) -> None:
+        if isinstance(event, Results):
+            left.extend(find_result(storage, r.key) == (event.pack, r) for r in event.results)
+        put(recorder, event)
+
+    monkeypatch.setattr(Recorder, "put", look)
+    train_missing(held, Inline, Silence())
+    assert left == [True] * 4
+
+
+def test_a_launch_takes_up_what_a_dead_driver_left(held: Ledger, request_: Request) -> None:
+    """A result in its spool, open attempts, checkpoints of what is done and of what is not."""
+    storage = claim_storage(held, request_.storage)
+    done, missing = plan_of(held).keys[:2]
+    held.start_attempts("p", [done, missing], Provenance())
+    append_to_spool(Outbox(held, print).paths[0], Results("p", [scored(done)], 1.0))
+    for name in (done, f"{done}.partial", missing):
+        storage.write(f"checkpoints/{name}", b"x")
+    reconcile(held, storage)
+    assert plan_of(held).states == {done: State.FINISHED, missing: State.INTERRUPTED}
+    with held.engine.connect() as connection:
+        states = connection.scalars(text("SELECT state FROM attempts ORDER BY run_id")).all()
+    assert sorted(states) == ["finished", "interrupted"]
+    assert storage.names("checkpoints") == [missing]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -190,3 +235,13 @@ def test_a_storage_that_cannot_be_written_is_one_line(held: Ledger, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(SweeperError, match=r"^cannot write to \S+/file/\S+: .*; check --storage$"):
         claim_storage(held, str(tmp_path / "file"))
+
+
+def test_a_manifest_that_cannot_be_written_is_one_line(
+    held: Ledger, request_: Request, tmp_path: Path
+) -> None:
+    (tmp_path / "other" / "ledgers" / ledger_id(held.engine)).mkdir(parents=True)
+    (tmp_path / "other" / "ledgers" / ledger_id(held.engine) / "sweeps").write_text("in the way")
+    elsewhere = dataclasses.replace(request_, storage=str(tmp_path / "other"))
+    with pytest.raises(SweeperError, match=r"^the sweep's storage: .*; mend that and try again$"):
+        register(held, elsewhere, expand(elsewhere))

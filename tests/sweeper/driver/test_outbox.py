@@ -8,61 +8,23 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from sweeper.driver import outbox
-from sweeper.driver.outbox import Outbox, append_to_spool, drain_spools, read_spool
-from sweeper.events import Closed, Noted, Results, RunResult
+from sweeper.driver.outbox import (
+    Outbox,
+    append_to_spool,
+    drain_spools,
+    is_passing,
+)
+from sweeper.events import Results, RunResult
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from tests.sweeper.conftest import scored
-
-
-def note(number: int) -> Noted:
-    return Noted("p", "number", str(number))
-
-
-def numbers(path: Path) -> list[int]:
-    return [int(event.detail) for event in read_spool(path) if isinstance(event, Noted)]
-
-
-def test_a_spool_gives_back_its_events_in_order(tmp_path: Path) -> None:
-    for number in range(3):
-        append_to_spool(tmp_path / "spool", note(number))
-    assert numbers(tmp_path / "spool") == [0, 1, 2]
-
-
-@pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_line_hides_no_other(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "spool"
-    append_to_spool(path, note(0))
-    append_to_spool(path, note(1))
-    path.write_bytes(path.read_bytes()[:-cut])
-    survivors = [0] if cut > 1 else [0, 1]
-    assert numbers(path) == survivors
-    append_to_spool(path, note(2))
-    assert numbers(path) == [*survivors, 2]
-
-
-def test_an_altered_line_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
-    append_to_spool(path, note(4))
-    append_to_spool(path, note(5))
-    path.write_bytes(path.read_bytes().replace(b"4", b"7", 1))
-    assert len(numbers(path)) == 1
-
-
-def test_a_line_is_on_the_disk_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[bytes] = []
-    path = tmp_path / "spool"
-    monkeypatch.setattr("os.fsync", lambda _: synced.append(path.read_bytes()))
-    append_to_spool(path, note(0))
-    assert synced[0] == path.read_bytes() and len(synced) == 2  # the file, then its directory
+from tests.sweeper.driver.test_spool import note, numbers
 
 
 class Database:
@@ -141,20 +103,48 @@ def test_events_go_to_the_cache_when_the_databases_disk_is_full(
     assert drain_spools(ledger) == 3 and not box.paths[1].exists()
 
 
+def no_room(*_: object, **__: object) -> None:
+    raise OSError("no space left on device")
+
+
 def test_events_wait_in_memory_when_no_file_has_room(
     ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(_path: Path, _event: object) -> None:
-        raise OSError("no space left on device")
-
     monkeypatch.setattr(outbox, "append_to_spool", no_room)
     box = Outbox(ledger, lambda line: None)
     database.locked = True
-    box.deliver(note(0))
-    box.deliver(note(1))
+    assert [box.deliver(note(number)) for number in (0, 1)] == [False, False]
     database.locked = False
     assert box.waiting == box.in_memory == 2 and box.drain()
     assert database.stored == [note(0), note(1)]
+
+
+def test_a_later_event_never_overtakes_one_that_only_memory_holds(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 60.0)
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_room)
+        box.deliver(note(0))
+    box._in_use = 0  # there is room again
+    box.deliver(note(1))
+    database.locked = False
+    assert box.drain() and database.stored == [note(0), note(1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (OperationalError("", None, sqlite3.OperationalError("disk I/O error")), True),
+        (IntegrityError("", None, sqlite3.IntegrityError("NOT NULL")), False),
+        (ProgrammingError("", None, sqlite3.ProgrammingError("no such column")), False),
+        (KeyError("no such run"), False),
+    ],
+)
+def test_a_lock_passes_and_a_broken_rule_stays(error: Exception, passes: bool) -> None:
+    assert is_passing(error) == passes
 
 
 def test_an_event_that_no_later_try_can_mend_is_raised(ledger: Ledger) -> None:
@@ -211,9 +201,42 @@ def test_what_was_stored_is_not_stored_again_when_the_database_fails_in_between(
         box.deliver(note(number))
     database.locks_after = 1
     assert not box.drain() and box.waiting == 2
+    assert numbers(box.paths[0]) == [0, 1, 2]
     database.locked = False
     assert box.drain()
     assert database.stored == [note(0), note(1), note(2)]
+
+
+def test_a_spool_stays_until_all_of_it_is_stored(ledger: Ledger, database: Database) -> None:
+    path = Outbox(ledger, lambda line: None).paths[0]
+    for number in range(3):
+        append_to_spool(path, note(number))
+    database.locks_after = 1
+    with pytest.raises(OperationalError):
+        drain_spools(ledger)
+    assert numbers(path) == [0, 1, 2]
+    database.locked = False
+    assert drain_spools(ledger) == 3 and not path.exists()
+
+
+def test_spools_are_stored_by_the_age_of_their_drivers(ledger: Ledger, database: Database) -> None:
+    """The tenth driver wrote beside the database, the ninth found that disk full."""
+    beside, cached = outbox._prefixes(ledger)
+    append_to_spool(Path(f"{beside}10"), note(10))
+    append_to_spool(Path(f"{cached}9"), note(9))
+    assert drain_spools(ledger) == 2
+    assert database.stored == [note(9), note(10)]
+
+
+def test_a_spool_that_cannot_be_removed_costs_no_event(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(ledger, lambda line: None)
+    database.locked = True
+    box.deliver(note(0))
+    database.locked = False
+    monkeypatch.setattr(Path, "unlink", no_room)
+    assert box.deliver(note(1)) and database.stored == [note(0), note(1)]
 
 
 def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Engine) -> None:
@@ -229,12 +252,3 @@ def test_events_of_another_version_are_kept_and_told(ledger: Ledger, engine: Eng
         details = connection.scalars(text("SELECT detail FROM events")).all()
     assert any("1 events of another version" in detail for detail in details)
     assert drain_spools(ledger) == 0
-
-
-def test_a_line_that_is_no_event_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
-    body = json.dumps({"event": "closed"})
-    digest = outbox._digest(body)
-    path.write_text(json.dumps({"sha256": digest, "event": body}) + "\n[1]\n")
-    append_to_spool(path, Closed(None, State.INTERRUPTED, "x"))
-    assert read_spool(path) == [Closed(None, State.INTERRUPTED, "x", runs=[])]

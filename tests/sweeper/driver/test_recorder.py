@@ -99,7 +99,7 @@ def test_runs_that_need_a_diverged_reference_are_given_up(driver: Driver) -> Non
     assert driver.pack_queue.over
 
 
-def test_a_checkpoint_is_forgotten_only_when_the_result_is_stored(
+def test_a_run_is_let_go_only_when_its_result_is_stored(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = driver.runs[0].key
@@ -109,11 +109,12 @@ def test_a_checkpoint_is_forgotten_only_when_the_result_is_stored(
     def deliver(_outbox: Outbox, event: Event) -> bool:
         if isinstance(event, Results):
             stored.append(driver.storage.read(f"checkpoints/{key}") == b"x")
+            stored.append(driver.runs[0] in driver.pack_queue.unsettled(driver.pack))
         return True
 
     monkeypatch.setattr(Outbox, "deliver", deliver)
     driver.tell(Results(driver.pack, [scored(key)], 1.0))
-    assert stored == [True] and driver.storage.read(f"checkpoints/{key}") is None
+    assert stored == [True, True] and driver.storage.read(f"checkpoints/{key}") is None
 
 
 def test_a_result_that_only_memory_holds_keeps_its_checkpoint(

@@ -26,6 +26,16 @@ def test_the_writer_is_durable(file: str) -> None:
     assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_a_transaction_has_the_write_lock_before_it_reads(file: str) -> None:
+    """Else another driver could take the sweep between a look at the lease and the write."""
+    engine = open_writer(file)
+    other = sqlite3.connect(file, timeout=0, isolation_level=None)
+    with engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    engine.dispose()
+
+
 @pytest.mark.parametrize("beside_a_writer", [True, False])
 def test_a_reader_cannot_write(db: str, beside_a_writer: bool) -> None:
     writer = open_writer(db)
@@ -84,8 +94,6 @@ def test_a_newer_schema_is_refused(db: str, opens: object) -> None:
 
 
 def test_another_programs_database_is_left_alone(file: str) -> None:
-    import sqlite3
-
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE songs (title TEXT)")
     connection.commit()

@@ -90,6 +90,16 @@ def test_a_driver_that_died_on_this_machine_is_replaced_at_once(
     assert claim(engine, "a").took_over == f"{Process.current().host}, process {sleeper.pid}"
 
 
+def test_a_killed_driver_is_gone_before_anybody_reaps_it(
+    engine: Engine, sleeper: subprocess.Popen[bytes]
+) -> None:
+    claim(engine, "a")
+    hand_over(engine, **as_process(process_of(sleeper)))
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert claim(engine, "a").token == 2
+
+
 def test_a_number_used_again_by_another_process_is_not_the_driver(engine: Engine) -> None:
     claim(engine, "a")
     own = Process.current()

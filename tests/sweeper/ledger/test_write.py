@@ -166,29 +166,6 @@ def test_cells_that_another_sweep_has_trained_are_not_replaced(
     assert set(read.results(engine, "b")["state"]) == {"finished"}
 
 
-def test_a_claimed_run_is_pending_until_it_starts_and_taken_all_the_while(
-    engine: Engine, smoke: Smoke
-) -> None:
-    keys = [run.key for _, run in smoke[:2]]
-    with Ledger.of(engine, "a") as first, Ledger.of(engine, "b") as second:
-        first.register({}, smoke)
-        second.register({}, smoke)
-        assert first.claim_runs("p", keys, Provenance()) == set(keys)
-        assert second.claim_runs("q", keys, Provenance()) == set()
-        assert read.states(engine, keys) == dict.fromkeys(keys, State.PENDING)
-        first.start_attempts("p", keys[:1], Provenance())
-        assert read.states(engine, keys) == dict.fromkeys(keys, State.RUNNING)
-        first.record("p", [scored(keys[0])], 1.0)
-        first.close_attempts(State.INTERRUPTED, "signal 2")
-        assert second.claim_runs("q", keys, Provenance()) == {keys[1]}
-        second.close_attempts(State.INTERRUPTED, "signal 2")
-    states = read.states(engine, keys)
-    assert states == {keys[0]: State.FINISHED, keys[1]: State.PENDING}
-    with Ledger.of(engine, "a") as first:
-        assert first.claim_runs("r", keys, Provenance()) == {keys[1]}
-    assert count(engine, "scores") == 1
-
-
 def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke) -> None:
     ledger.register({}, smoke)
     failed = [

@@ -82,3 +82,11 @@ def test_a_checkpoint_of_another_ledger_is_stale(tmp_path: Path) -> None:
     Checkpoints(pack.storage, "another").save(state("k"))
     assert pack.saver.load(["k"]) == {}
     assert "stale" in pack.notes[0][1]
+
+
+def test_a_checkpoint_of_another_run_is_stale(tmp_path: Path) -> None:
+    pack = Pack(tmp_path, 0)
+    pack.after_epoch()
+    pack.storage.write("checkpoints/l", pack.storage.read("checkpoints/k") or b"")
+    assert pack.saver.load(["k", "l"]).keys() == {"k"}
+    assert "stale" in pack.notes[0][1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from sweeper.errors import SweeperError
-from sweeper.storage.files import Storage
+from sweeper.storage.files import Storage, write_atomically
 
 
 @pytest.fixture(params=["directory", "uri"])
@@ -50,6 +52,29 @@ def test_a_write_without_room_leaves_the_old_file(
         with pytest.raises(OSError, match="no space left"):
             storage.write("name", b"new")
         assert storage.read("name") == b"old"
+
+
+def test_bytes_then_name_then_directory_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any other order a power cut could leave a name without its bytes."""
+    path, seen = tmp_path / "name", list[tuple[str, int, bool]]()
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        file = os.fstat(handle)
+        kind = "directory" if stat.S_ISDIR(file.st_mode) else "file"
+        seen.append((kind, 0 if kind == "directory" else file.st_size, path.exists()))
+        fsync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        seen.append(("name", os.path.getsize(source), path.exists()))
+        replace(source, target)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", renamed)
+    write_atomically(path, b"bytes")
+    assert seen == [("file", 5, False), ("name", 5, False), ("directory", 0, True)]
 
 
 def test_a_uri_that_means_nothing_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ function el(tag, attributes = {}, ...inner) {
     else if (name.startsWith("--")) node.style.setProperty(name, value);
     else if (value != null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...inner.flat().filter((part) => part != null));
+  node.append(...inner.flat(2).filter((part) => part != null));
   return node;
 }
 

@@ -127,7 +127,7 @@ function apart(lines, y, [low, high]) {
   return rows;
 }
 
-const PANELS = { A: "A · instrument from z_p", B: "B · instrument from z_s", C: "C · pitch from z_p", D: "D · pitch from z_s" };
+const PANELS = { A: "A · instrument, z_p", B: "B · instrument, z_s", C: "C · pitch, z_p", D: "D · pitch, z_s" };
 
 function figure4(place) {
   const bars = rowsOf(front().effects).filter((row) => row.delta != null && isShown({ ...row, principle: null }));

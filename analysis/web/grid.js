@@ -11,7 +11,7 @@ function drawGrid() {
     el("h2", {}, `Grid · ${MEASURES[state.measure][0]}`),
     el("div", { class: "keys" }, choice("Colour", "measure", shown, again),
       several() ? toggle(`difference from ${state.sweeps[0].name}`, "difference", again) : null),
-    ...state.sweeps.flatMap(gridOf));
+    ...state.sweeps.map(gridOf));
 }
 
 function gridOf(sweep, place) {
@@ -37,7 +37,7 @@ function gridOf(sweep, place) {
   const table = el("table", { class: `grid${lams.length > 12 ? " many" : ""}`, role: "grid", "aria-label": label, "aria-multiselectable": "true" },
     el("thead", {}, el("tr", {}, el("th", { colspan: 2, class: "corner" }, "λ"), heads)), el("tbody", {}, lines));
   walkable(table, marks);
-  return [several() ? el("h3", {}, sweep.name) : null, el("div", { class: "scroll" }, table), legendOf(scale), baselines(sweep)].filter(Boolean);
+  return el("div", { class: "sweep" }, several() ? el("h3", {}, sweep.name) : null, el("div", { class: "scroll" }, table), legendOf(scale), baselines(sweep));
 }
 
 // What a configuration shows: the measure, or its paired difference from the first sweep.

@@ -1,5 +1,6 @@
 // Every configuration as a line over its measures, and the losses by epoch.
 const AXES = ["principle", "objective", "lam", "mse", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "smaller_margin"];
+const SHORT = { delta_instrument: "Δ instr.", instrument_overall: "instr.", smaller_margin: "smaller Δ", mean_overall: "overall" };
 const AXES_NARROW = ["lam", "mse", "delta_pitch", "delta_instrument", "mean_overall"];
 
 function parallel(place) {
@@ -11,7 +12,7 @@ function parallel(place) {
   const parts = rows.flatMap((row) => axes.map((axis) => ({ axis, row, ids: row.ids, key: row.key, at: row[axis] == null ? NaN : scales[axis](row[axis]) })));
   const ticks = axes.flatMap((axis) => (isName(axis) ? scales[axis].domain() : scales[axis].ticks(4))
     .map((tick) => ({ axis, at: scales[axis](tick), text: String(tick).replace("-", "−") })));
-  const heads = { principle: "principle", objective: "objective", lam: "λ", ...(isNarrow(place) && { delta_instrument: "Δ instr.", mean_overall: "overall" }) };
+  const heads = { principle: "principle", objective: "objective", lam: "λ", ...(room(place) < 900 && SHORT) };
   const svg = plotOf(place, 300, `${title}: parallel coordinates`, {
     x: { domain: axes, label: null, axis: "top", tickSize: 0, padding: 0.3, tickFormat: (axis) => heads[axis] ?? MEASURES[axis][0] },
     y: { axis: null, domain: [0, 1] }, marginLeft: 30, marginRight: 50, marginTop: 30,

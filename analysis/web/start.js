@@ -25,13 +25,13 @@ function drawKeys() {
       draw();
       $$("#keys button").find((button) => button.dataset.filter === key)?.focus();
     };
-    return el("button", { class: "chip", "aria-pressed": String(!state.hidden.has(key)), onclick: press, "data-filter": key, "aria-label": `${FILTERS[name]} ${value}` }, name === "lam" ? null : symbol(name, value), String(value));
+    return el("button", { class: `chip ${name}`, "aria-pressed": String(!state.hidden.has(key)), onclick: press, "data-filter": key, "aria-label": `${FILTERS[name]} ${value}` }, name === "lam" ? null : symbol(name, value), String(value));
   };
   const filters = Object.entries(FILTERS).flatMap(([name, title]) => {
     const values = distinct(all, name);
     if (name === "lam") values.sort(d3.ascending);
     if (name === "objective") values.sort((a, b) => Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b));
-    return [el("span", { class: "title" }, title), ...values.map((value) => chip(name, value))];
+    return [el("span", { class: `title ${name}` }, title), ...values.map((value) => chip(name, value))];
   });
   const names = Object.fromEntries(state.sweeps.map((sweep, place) => [place, sweep.name]));
   $("#keys").replaceChildren(...filters, toggle("single runs", "runs", draw), several() ? choice("Claims and curves of", "front", names, draw) : "");

@@ -23,7 +23,7 @@ def judged_claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """
     if not (frame["state"] == "finished").any():
         return []
-    means = _Watched.of(frame)
+    means = _Watched(**vars(SweepMeans.of(frame)))
     rows = findings(frame).to_dict("records")
     judged = []
     for claim, row in zip(CLAIMS, rows, strict=True):

@@ -203,7 +203,7 @@ def _mean_curves(curves: pd.DataFrame) -> list[Document]:
 def _run_curves(curves: pd.DataFrame) -> list[Document]:
     wanted = ["epoch", *Training.LOSSES]
     return [
-        {"run": key[:12], "configuration": int(rows["configuration"].iloc[0])}
+        {"run": str(key)[:12], "configuration": int(rows["configuration"].iloc[0])}
         | columns(rows[wanted].dropna(axis="columns", how="all"))
         for key, rows in curves.groupby("run_key", sort=False)
     ]

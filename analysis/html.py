@@ -12,10 +12,8 @@ from typing import Any
 
 _WEB = Path(__file__).with_name("web")
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-SCRIPTS = tuple(
-    f"{name}.js"
-    for name in ("state", "elements", "grid", "figures", "lines", "lists", "canvas", "select", "start")
-)  # fmt: skip
+_FILES = "state elements grid figures lines lists canvas select start"
+SCRIPTS = tuple(f"{name}.js" for name in _FILES.split())
 _PACKED = 200_000  # characters of a document that is gzipped: browsers unpack it themselves
 # What Plot puts into each of its drawings; without its hash the policy would forbid it.
 PLOT_STYLE = """:where(.plot) {

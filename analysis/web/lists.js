@@ -13,7 +13,7 @@ function drawTray() {
   const both = runs.filter((run) => run.smaller_margin > 0).length;
   const copy = (text) => el("button", { class: "chip", onclick: () => navigator.clipboard?.writeText(text) }, "copy");
   const code = (title, text, note) => (text ? el("details", { class: "noprint" }, el("summary", {}, title), note ? el("p", { class: "note" }, note) : null, el("code", {}, text), copy(text)) : null);
-  const launches = state.sweeps.filter((_, place) => cells.some((cell) => cell.sweep === place)).map((sweep) => sweep.launch).filter(Boolean);
+  const launches = state.sweeps.filter((_, nth) => cells.some((cell) => cell.sweep === nth)).map((sweep) => sweep.launch).filter(Boolean);
   place.replaceChildren(
     el("b", {}, alone ? nameOf(alone) : counted(rows.length, "configuration")),
     el("p", { class: "note" }, `${counted(cells.length, "cell")}, ${counted(runs.length, "finished run")}, both margins positive in ${both}. ${alone ? `Interval: ${state.document.interval}.` : "Means over those runs:"}`),

@@ -21,9 +21,8 @@ MORE_SEEDS = 4  # that the page proposes
 
 def write_page(db: str, names: Sequence[str], out: Path, console: Console) -> None:
     """Writes `report.html` into `out`: the sweeps named, or the one launched last."""
-    from analysis.html import page
-
     from analysis.files import write_files
+    from analysis.html import page
 
     content = page(document_of(open_reader(db), names, db)).encode()
     try:
@@ -40,7 +39,8 @@ def document_of(engine: Engine, names: Sequence[str], db: str) -> dict[str, Any]
     """
     from analysis.document import document
 
-    sweeps = [read.find_sweep(engine, name) for name in names or [None]]
+    asked: Sequence[str | None] = names or [None]
+    sweeps = [read.find_sweep(engine, name) for name in asked]
     for sweep in sweeps:
         if sweep.options.get("encoders"):
             raise SweeperError(

@@ -88,7 +88,9 @@ def test_a_cell_points_to_its_configuration(db: str) -> None:
     (sweep,) = document_of(db, "three")["sweeps"]
     names = sweep["configurations"]["name"]
     cells = table(sweep["cells"])
-    by_label = {label: names[c] for label, c in zip(cells["label"], cells["configuration"])}
+    by_label = {
+        label: names[c] for label, c in zip(cells["label"], cells["configuration"], strict=True)
+    }
     assert by_label["Cosine SEP λ=0.6 seed 2"] == "Cosine SEP λ=0.6"
     assert by_label["VICReg SIM λ=1 seed 1"] == "reconstruction only"
     assert by_label["cl-pitch seed 0"] == "cl-pitch"

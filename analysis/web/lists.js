@@ -71,7 +71,7 @@ function drawTable() {
   const last = state.everySeed ? ["best_epoch", "best epoch"] : ["seeds", "seeds"];
   const cell = (row, name) => {
     const [low, high] = [row[`${name}_low`], row[`${name}_high`]], [, digits] = MEASURES[name];
-    return el("td", {}, number(row[name], digits), low == null ? null : el("small", {}, `${number(low, digits)} to ${number(high, digits)}`));
+    return el("td", {}, number(row[name], digits), low == null ? null : el("small", {}, `${number(low, digits)} … ${number(high, digits)}`));
   };
   const lines = rows.slice(0, most).map((row) => mark(
     el("tr", {}, el("th", { scope: "row" }, nameOf(row), (row.state ?? "finished") === "finished" ? null : ` (${row.state})`), COLUMNS.map((name) => cell(row, name)), el("td", {}, row[last[0]] ?? "–")),

@@ -9,10 +9,13 @@ import jsonschema
 import pytest
 
 from analysis.document import SCHEMA
+from sweeper.commands.page import document_of
+from sweeper.ledger.connect import open_reader
 from tests.page.planted import plant
 from tests.sweeper.cli.conftest import Sweeper, sweeper
+from tests.sweeper.ledger.conftest import new_database, server
 
-__all__ = ["sweeper"]
+__all__ = ["server", "sweeper"]
 
 
 @pytest.fixture
@@ -91,3 +94,14 @@ def test_a_comparison_of_encoders_is_no_page(sweeper: Sweeper, place: Path) -> N
     assert code == 1 and "compares encoders and has no grid" in err
     code, _, err = sweeper("export", "--format", "document")
     assert code == 1 and "compares encoders and has no grid" in err
+
+
+def test_a_document_from_postgresql_is_the_one_from_sqlite(server: str, place: Path) -> None:
+    url = new_database(server)
+    plant(url, "first", epochs=1)
+    made = []
+    for db in ("results.db", url):
+        engine = open_reader(db)
+        made.append(document_of(engine, ["first"], "x.db"))
+        engine.dispose()
+    assert made[0] == made[1]

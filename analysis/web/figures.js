@@ -67,7 +67,7 @@ function figure3(place) {
     x: { label: "Δ pitch →", labelArrow: "none", domain: domains.x, nice: true },
     y: { label: "↑ Δ instrument", labelArrow: "none", domain: domains.y, nice: true },
     marks: [
-      Plot.rect([0], { x1: 0, y1: 0, x2: Math.max(0, domains.x[1]) * 1.2, y2: Math.max(0, domains.y[1]) * 1.2, fill: "var(--shade)", clip: true }),
+      Plot.rect([0], { x1: 0, y1: 0, x2: Math.max(0, domains.x[1]) * 1.2, y2: Math.max(0, domains.y[1]) * 1.2, fill: "var(--ink)", fillOpacity: 0.05, clip: true }),
       Plot.ruleX([0], { stroke: "var(--soft)" }), Plot.ruleY([0], { stroke: "var(--soft)" }),
       Plot.arrow(moves, { x1: (move) => move.from[x], y1: (move) => move.from[y], x2: (move) => move.to[x], y2: (move) => move.to[y],
         stroke: (move) => colourOf(move.to), strokeOpacity: 0.5, headLength: 6, className: "moves" }),
@@ -135,7 +135,7 @@ function figure4(place) {
   if (!bars.length) return waits(place, title);
   const all = bars.map((row) => ({ ...row, title: PANELS[row.panel], x: `${row.objective} ${row.lam}`,
     ids: front().cells.filter((cell) => cell.objective === row.objective && cell.lam === row.lam && (row.principle === "mean" || cell.principle === row.principle)).map((cell) => cell.id) }));
-  const means = all.filter((row) => row.principle === "mean"), parts = all.filter((row) => row.principle !== "mean" && isShown(row));
+  const means = all.filter((row) => row.principle === "mean"), parts = all.length > MANY ? [] : all.filter((row) => row.principle !== "mean" && isShown(row));
   const groups = d3.groups(means.toSorted((a, b) => d3.descending(a.lam, b.lam)), (row) => row.objective)
     .toSorted(([a], [b]) => Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b));
   const domain = groups.flatMap(([objective, rows]) => [...new Set(rows.map((row) => row.x)), `after ${objective}`]).slice(0, -1);

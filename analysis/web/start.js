@@ -31,6 +31,7 @@ function drawKeys() {
     const values = distinct(all, name);
     if (name === "lam") values.sort(d3.ascending);
     if (name === "objective") values.sort((a, b) => Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b));
+    if (values.length > MANY_FILTERS) return [];
     return [el("span", { class: `title ${name}` }, title), ...values.map((value) => chip(name, value))];
   });
   const names = Object.fromEntries(state.sweeps.map((sweep, place) => [place, sweep.name]));

@@ -15,7 +15,8 @@ const state = {
 };
 
 const ALL_ROWS = 200; // more rows of a table wait for a press
-const MANY = 1500; // more marks than that are painted on a canvas
+const MANY = 1500; // more marks than that are painted on a canvas, or left out
+const MANY_FILTERS = 12; // of one kind: more are not offered
 const REACH = 24; // pixels from a mark that a finger may miss it by
 
 // name: [label, decimals, "signed" | "high" | "low": zero in the middle, or which end is the better]

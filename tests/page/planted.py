@@ -23,6 +23,7 @@ def plant(
     db: str,
     name: str = "planted",
     *,
+    grid: str = "full",
     seeds: int = 1,
     epochs: int = 8,
     data: str = "logmel",
@@ -33,8 +34,8 @@ def plant(
     """Adds the sweep; `shift` moves every margin, `state` says how a cell's run ended."""
     preset = PRESETS["smoke"]
     preset = dataclasses.replace(preset, data=dataclasses.replace(preset.data, encoder=data))
-    cells = [(cell, run_config(cell, preset)) for cell in load_grid("full").cells(seeds)]
-    options = dataclasses.asdict(Request("full", "smoke", seeds, encoder=data))
+    cells = [(cell, run_config(cell, preset)) for cell in load_grid(grid).cells(seeds)]
+    options = dataclasses.asdict(Request(grid, "smoke", seeds, encoder=data))
     with writer(db) as engine, Ledger.of(engine, name) as ledger:
         ledger.register(options, cells)
         runs = {run.key: (cell, run) for cell, run in cells if state(cell) != State.PENDING}

@@ -283,6 +283,40 @@ def test_a_sweep_without_a_finished_run_is_drawn(opened: Opened, tmp_path: Path)
         assert "0 finished runs" in tab.locator("#tray").inner_text()
 
 
+@pytest.mark.parametrize("grid", ["baselines", "smoke"])
+def test_a_grid_of_another_shape_is_drawn(opened: Opened, tmp_path: Path, grid: str) -> None:
+    db = str(tmp_path / "shape.db")
+    plant(db, grid, grid=grid)
+    tab = opened(write(db, [grid], tmp_path))
+    assert tab.locator("#grid td").count() == (0 if grid == "baselines" else 3)
+    assert "pitch 0.66" in tab.locator("#grid .baselines").inner_text()
+    assert tab.locator("#provenance dl").count() == 1
+
+
+def test_as_many_configurations_as_marks_allow_are_painted_and_brushed(
+    opened: Opened, tmp_path: Path
+) -> None:
+    lambdas = ", ".join(f"{place / 200:g}" for place in range(201))
+    grid = tmp_path / "many.toml"
+    grid.write_text(
+        'principles = ["InfoNCE", "Cosine", "VICReg"]\nobjectives = ["SIM", "SEP", "SIM+SEP"]\n'
+        f"lambdas = [{lambdas}]\n"
+    )
+    db = str(tmp_path / "many.db")
+    plant(db, "many", grid=str(grid), epochs=1)
+    tab = opened(write(db, ["many"], tmp_path))
+    assert tab.locator("#figure3 .points path").count() == 0
+    drag(tab, "figure3", (0.1, 0.25), (0.1, 0.25))
+    document = document_of(open_reader(db), ["many"], db)
+    cells = pd.DataFrame(document["sweeps"][0]["cells"])
+    inside = cells[cells["delta_pitch"].between(0.1, 0.25)]
+    inside = inside[inside["delta_instrument"].between(0.1, 0.25)]
+    assert labels(tab, document) == set(inside["label"]) and len(inside) > 100
+    assert tab.locator("#keys .lam").count() == 0
+    tab.get_by_role("button", name="show all").click()
+    assert tab.locator("#table tbody tr").count() == 1801
+
+
 def test_a_browser_that_cannot_unpack_is_told_so(opened: Opened, db: str, tmp_path: Path) -> None:
     path = write(db, ["three", "higher"], tmp_path)
     assert "data-packed" in path.read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from analysis import findings, table1
 from analysis.comparison import Comparison
 from analysis.figures import encoders, figure2, figure3, figure4, style
+from analysis.files import Files, write_files
 from analysis.markdown import without_html
 from analysis.results import Provenance, Results
 
@@ -39,8 +39,6 @@ class FigureModule(Protocol):
 
 FIGURES: dict[int, FigureModule] = {2: figure2, 3: figure3, 4: figure4}
 TABLES = (1,)
-
-Files = dict[str, bytes]  # by name
 
 
 class Written(NamedTuple):
@@ -82,7 +80,7 @@ def report(
         raise ValueError(omitted[0])
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
         files |= _findings(results)
-    return Written(_write(files, out), omitted)
+    return Written(write_files(files, out), omitted)
 
 
 def report_comparison(
@@ -94,7 +92,7 @@ def report_comparison(
     files = {f"encoders.{format}": _picture(drawn, format) for format in formats}
     files["encoders.csv"] = _csv(comparison.table)
     files["encoders.md"] = without_html(encoders.markdown(comparison)).encode()
-    return _write(files, out)
+    return write_files(files, out)
 
 
 def _figure(results: Results, number: int, formats: Sequence[str]) -> Files:
@@ -141,16 +139,3 @@ def _check_choices(what: str, asked: Collection[object], choices: Collection[obj
     for name in asked:
         if name not in choices:
             raise ValueError(f"unknown {what} '{name}'; choose from {', '.join(map(str, choices))}")
-
-
-def _write(files: Files, out: Path) -> list[Path]:
-    """Each file whole or not at all: written beside its place, then renamed."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            beside = out / f".{name}.{os.getpid()}"
-            beside.write_bytes(content)
-            beside.replace(out / name)
-    except OSError as error:
-        raise ValueError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
-    return sorted(out / name for name in files)

@@ -30,6 +30,7 @@ class Table(StrEnum):
     csv = "csv"
     parquet = "parquet"
     json = "json"
+    document = "document"
 
 
 class Picture(StrEnum):
@@ -42,6 +43,14 @@ Name = Annotated[
     str | None,
     typer.Argument(
         help="The sweep; the one launched last by default.", autocompletion=completion.sweeps
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SWEEP]...",
+        help="The sweep; the one launched last by default. With --html several, side by side.",
+        autocompletion=completion.sweeps,
     ),
 ]
 Db = Annotated[

@@ -17,6 +17,7 @@ from sweeper.cli.options import (
     Executor,
     GridName,
     Name,
+    Names,
     OptionalDataset,
     Picture,
     PresetName,
@@ -31,6 +32,7 @@ from sweeper.cli.options import (
     dataset_path,
     pack_size,
 )
+from sweeper.errors import SweeperError
 
 
 def launch(
@@ -131,7 +133,10 @@ def status(
 
 
 def report(
-    name: Name = None,
+    names: Names = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="One interactive page instead, that needs no network.")
+    ] = False,
     figure: Annotated[
         list[int] | None, typer.Option("--figure", help="2, 3 or 4; may be repeated.")
     ] = None,
@@ -147,12 +152,26 @@ def report(
     ] = False,
     db: Db = "results.db",
 ) -> None:
-    """Draw Figures 2-4 and Table 1 from the database alone: all of them by default."""
+    """Draw Figures 2-4 and Table 1 from the database alone: all of them by default.
+
+    With --html: report.html, the sweep as one page, to be looked at in a browser and handed over.
+    """
+    names = names or []
+    if html:
+        from sweeper.commands.page import write_page
+
+        if figure or table or format or paper:
+            raise SweeperError(
+                "--html is one page with everything; leave out --figure, --table, --format, --paper"
+            )
+        write_page(db, names, out, console())
+        return
     from sweeper.commands.report import write_report
 
-    write_report(
-        db, name, figure, table, out, [p.value for p in format or Picture], paper, console()
-    )
+    if len(names) > 1:
+        raise SweeperError("several sweeps are drawn side by side with --html alone; name one")
+    formats = [p.value for p in format or Picture]
+    write_report(db, next(iter(names), None), figure, table, out, formats, paper, console())
 
 
 def search(
@@ -172,7 +191,13 @@ def search(
 
 def export(
     name: Name = None,
-    format: Annotated[Table, typer.Option("--format", help="csv, parquet or json.")] = Table.csv,
+    format: Annotated[
+        Table,
+        typer.Option(
+            "--format",
+            help="csv, parquet, json, or document: all that the report page shows, as one JSON.",
+        ),
+    ] = Table.csv,
     out: Annotated[
         Path | None, typer.Option(help="File to write; standard output by default.")
     ] = None,

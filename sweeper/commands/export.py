@@ -1,11 +1,13 @@
-"""The `results` view, of a sweep or of all of them, as a file for other tools."""
+"""The `results` view, of a sweep or of all of them, as a file for other tools; or the document."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.commands.page import document_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
@@ -15,22 +17,30 @@ if TYPE_CHECKING:
 
 
 def export(db: str, name: str | None, every: bool, format: str, out: Path | None) -> None:
-    """Writes one row a cell, of every sweep if asked, as csv, json (a list) or parquet."""
+    """Writes one row a cell, of every sweep if asked, as csv, json (a list) or parquet.
+
+    As `document`: what the report page shows, of every sweep that is a grid if asked.
+    """
     if every and name is not None:
         raise SweeperError(f"--all is every sweep; leave out '{name}', or --all")
     engine = open_reader(db)
     if format == "parquet" and out is None:
         raise SweeperError("parquet is no text; give a file with --out")
     sweep = read.find_sweep(engine, name)
-    frame = read.results(engine, None if every else sweep.name)
+    if format == "document":
+        grids = [other.name for other in read.sweeps(engine) if not other.options.get("encoders")]
+        text = json.dumps(document_of(engine, grids if every else [sweep.name], db)) + "\n"
+    else:
+        frame = read.results(engine, None if every else sweep.name)
+        text = "" if format == "parquet" else _text(frame, format)
     if out is None:
-        sys.stdout.write(_text(frame, format))
+        sys.stdout.write(text)
         return
     try:
         if format == "parquet":
             frame.to_parquet(out, index=False)
         else:
-            out.write_text(_text(frame, format))
+            out.write_text(text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SweeperError(f"cannot write {out}: {reason}; give another --out") from None

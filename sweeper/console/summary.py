@@ -57,7 +57,8 @@ def conclude(
         console.print(line, markup=False)
         return stopped.code
     if finished:
-        console.print(f"figures and table: {command('report', sweep.name, db)}", markup=False)
+        report = command("report", sweep.name, db)
+        console.print(f"figures and table: {report}; with --html one page", markup=False)
     return code_of(cells)
 
 

@@ -1,0 +1,98 @@
+// What is read: the selection's numbers, the claims, the table, where it all came from.
+const NUMBERS = ["delta_pitch", "delta_instrument", "mean_overall", "mse"];
+
+function drawTray() {
+  const cells = [...state.selected].map((id) => state.cells[id]).filter(Boolean), place = $("#tray");
+  if (!cells.length) {
+    place.replaceChildren(el("p", { class: "note noprint" }, "Nothing selected. Press cells, points, rows or claims, or drag in a figure; Shift adds."));
+    return;
+  }
+  const runs = [...new Map(cells.map((cell) => [`${cell.sweep} ${cell.run}`, cell])).values()].filter((cell) => cell.state === "finished");
+  const rows = [...new Set(cells.map((cell) => cell.configuration))], alone = rows.length === 1 && rows[0].seeds > 0 ? rows[0] : null;
+  const value = (name) => (alone ? withInterval(alone, name) : number(d3.mean(runs, (run) => run[name]), MEASURES[name][1]));
+  const both = runs.filter((run) => run.smaller_margin > 0).length;
+  const copy = (text) => el("button", { class: "chip", onclick: () => navigator.clipboard?.writeText(text) }, "copy");
+  const code = (title, text, note) => (text ? el("details", { class: "noprint" }, el("summary", {}, title), note ? el("p", { class: "note" }, note) : null, el("code", {}, text), copy(text)) : null);
+  const launches = state.sweeps.filter((_, nth) => cells.some((cell) => cell.sweep === nth)).map((sweep) => sweep.launch).filter(Boolean);
+  place.replaceChildren(
+    el("b", {}, alone ? nameOf(alone) : counted(rows.length, "configuration")),
+    el("p", { class: "note" }, `${counted(cells.length, "cell")}, ${counted(runs.length, "finished run")}, both margins positive in ${both}. ${alone ? `Interval: ${state.document.interval}.` : "Means over those runs:"}`),
+    el("dl", { class: "numbers" }, NUMBERS.map((name) => el("div", { "data-number": name }, el("dd", {}, value(name)), el("dt", {}, MEASURES[name][0])))),
+    ...troublesOf(cells),
+    code("SQL", sqlOf(cells)), code("More seeds", launches.join("\n"), "Finished runs are not trained again; every cell of the sweep gets the new seeds."),
+    el("button", { class: "chip noprint", onclick: () => choose([], false) }, "clear (Esc)"));
+}
+
+function troublesOf(cells) {
+  const ended = new Set(cells.filter((cell) => cell.state !== "finished").map((cell) => cell.run));
+  const all = d3.groups(state.sweeps.flatMap((sweep) => sweep.troubles).filter((trouble) => ended.has(trouble.run)), (trouble) => `${trouble.state}: ${trouble.cause}`);
+  return all.map(([text, group]) => el("details", { class: "trouble" }, el("summary", {}, `${group.length} ${text}`), el("code", {}, group[0].traceback || "no traceback")));
+}
+
+// A query for just these cells.
+function sqlOf(cells) {
+  const quoted = (text) => `'${String(text).replaceAll("'", "''")}'`;
+  return d3.groups(cells, (cell) => cell.sweep).map(([place, all]) => {
+    const labels = all.map((cell) => quoted(cell.label)).join(",\n  ");
+    return `SELECT label, seed, delta_pitch, delta_instrument, mse FROM results\nWHERE sweep = ${quoted(state.sweeps[place].name)} AND label IN (\n  ${labels});`;
+  }).join("\n");
+}
+
+const VERDICTS = { supported: "✓", contradicted: "✕", undecided: "?" };
+
+function drawClaims() {
+  const sweep = front(), count = (verdict) => sweep.claims.filter((claim) => claim.verdict === verdict).length;
+  const told = Object.keys(VERDICTS).filter(count).map((verdict) => `${count(verdict)} ${verdict}`).join(", ");
+  $("#claims").replaceChildren(
+    el("h2", {}, `The paper's claims${several() ? ` · ${sweep.name}` : ""}`),
+    el("p", { class: "note" }, told ? `${told}. Press one to see the cells that it rests on.` : "No cell is finished yet."),
+    el("ul", {}, sweep.claims.map((claim) => el("li", { class: claim.verdict },
+      el("button", { title: `Rule: ${claim.rule}`, onclick: () => choose(claim.cells.map((cell) => sweep.first + cell), false) },
+        el("i", { role: "img", "aria-label": `${claim.verdict}: ` }, VERDICTS[claim.verdict]),
+        el("span", {}, claim.claim, el("small", {}, `§${claim.section} · paper: ${claim.paper} · here: ${claim.ours}`)))))));
+}
+
+const COLUMNS = ["smaller_margin", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "mse"];
+
+function drawTable() {
+  const [by, way] = state.sort, all = state.sweeps.flatMap((sweep) => (state.everySeed ? sweep.cells : sweep.configurations)).filter(isShown);
+  const rows = all.toSorted((a, b) => (by === "name" ? way * d3.ascending(nameOf(a), nameOf(b)) : (a[by] == null) - (b[by] == null) || way * (a[by] - b[by])));
+  const most = state.allRows ? Infinity : ALL_ROWS, again = () => {
+    drawTable();
+    paint();
+  };
+  const sort = (name) => {
+    state.sort = [name, name === by ? -way : name === "name" || MEASURES[name]?.[2] === "low" ? 1 : -1];
+    again();
+    $(`#table [data-sort="${name}"]`).focus();
+  };
+  const head = (name, text) => el("th", { scope: "col", "aria-sort": name === by ? (way > 0 ? "ascending" : "descending") : "none" },
+    el("button", { onclick: () => sort(name), "data-sort": name }, text, name === by ? (way > 0 ? " ↑" : " ↓") : ""));
+  const last = state.everySeed ? ["best_epoch", "best epoch"] : ["seeds", "seeds"];
+  const cell = (row, name) => {
+    const [low, high] = [row[`${name}_low`], row[`${name}_high`]], [, digits] = MEASURES[name];
+    return el("td", {}, number(row[name], digits), low == null ? null : el("small", {}, `${number(low, digits)} … ${number(high, digits)}`));
+  };
+  const lines = rows.slice(0, most).map((row) => mark(
+    el("tr", {}, el("th", { scope: "row" }, nameOf(row), (row.state ?? "finished") === "finished" ? null : ` (${row.state})`), COLUMNS.map((name) => cell(row, name)), el("td", {}, row[last[0]] ?? "–")),
+    { ids: row.ids, key: row.key, name: nameOf(row) }));
+  const table = el("table", {}, el("thead", {}, el("tr", {}, head("name", state.everySeed ? "cell" : "configuration"), COLUMNS.map((name) => head(name, MEASURES[name][0])), head(...last))), el("tbody", {}, lines));
+  walkable(table, lines.map((line) => [line]));
+  $("#table").replaceChildren(el("h2", {}, `Table · ${counted(rows.length, state.everySeed ? "cell" : "configuration")}`),
+    el("div", { class: "keys" }, toggle("every seed", "everySeed", again), rows.length <= most ? null : el("button", { class: "chip", onclick: () => {
+      state.allRows = true;
+      again();
+    } }, `the first ${most}; show all`)),
+    el("div", { class: "list" }, table));
+}
+
+function drawProvenance() {
+  const item = (name, text) => (text ? [el("dt", {}, name), el("dd", {}, text)] : []);
+  $("#provenance").replaceChildren(el("h2", {}, "Provenance"), ...state.sweeps.map((sweep) => {
+    const { made, options } = sweep, versions = made.versions.map((one) => Object.entries(one).map(([name, version]) => `${name} ${version}`).join(", "));
+    const list = Object.entries(options).filter(([, value]) => value != null && Object.keys(Object(value)).length + (typeof value !== "object")).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`);
+    return el("dl", {}, item("sweep", sweep.name), item("digest of its rows", sweep.digest), item("launched with", list.join(", ")), item("made by", [...new Set(versions)].filter(Boolean).join("; ")),
+      item("commit", made.commits.join(", ")), item("on", made.devices.join(", ")), item("training", `${counted(made.attempts, "attempt")}, ${number(made.seconds / 60, 1)} minutes of packs`),
+      Object.entries(sweep.unfinished).map(([name, labels]) => item(name, labels.join("; "))));
+  }), el("p", { class: "note" }, `Intervals: ${state.document.interval}. This page needs no network. Arrow keys walk the grid, figures and table; Space selects, Shift adds, Esc clears.`));
+}

@@ -1,0 +1,145 @@
+// What the page shows and what its reader chose: the only thing that changes.
+const state = {
+  document: null,
+  sweeps: [], // of the document, each with its rows `cells` and `configurations`
+  cells: [], // of all sweeps; a cell's place here is its id, and marks name cells by id
+  measure: "smaller_margin",
+  hidden: new Set(), // filters that are off: "objective:SIM", "principle:Cosine", "lam:0.2"
+  selected: new Set(), // ids
+  front: 0, // the sweep whose claims, Figure 4 and curves are shown
+  curve: "valid_rec",
+  runs: true, // drawn behind the means
+  everySeed: false, // in the table
+  difference: false, // from the first sweep, in the grids of the others
+  sort: ["smaller_margin", -1],
+};
+
+const ALL_ROWS = 200; // more rows of a table wait for a press
+const MANY = 1500; // more marks than that are painted on a canvas, or left out
+const MANY_FILTERS = 12; // of one kind: more are not offered
+const REACH = 24; // pixels from a mark that a finger may miss it by
+
+// name: [label, decimals, "signed" | "high" | "low": zero in the middle, or which end is the better]
+const MEASURES = {
+  smaller_margin: ["smaller margin", 2, "signed"],
+  delta_pitch: ["Δ pitch", 2, "signed"],
+  delta_instrument: ["Δ instrument", 2, "signed"],
+  mean_overall: ["overall accuracy", 2, "high"],
+  pitch_overall: ["pitch", 2, "high"],
+  instrument_overall: ["instrument", 2, "high"],
+  pitch_private: ["pitch from z_p", 2, "high"],
+  pitch_shared: ["pitch from z_s", 2, "high"],
+  instrument_private: ["instrument from z_p", 2, "high"],
+  instrument_shared: ["instrument from z_s", 2, "high"],
+  mse: ["MSE", 3, "low"],
+};
+const CURVES = {
+  valid_rec: "validation L_rec",
+  valid_dis: "validation L_dis",
+  valid_total: "validation loss",
+  train_total: "training loss",
+};
+const COLOURS = { SIM: "var(--SIM)", SEP: "var(--SEP)", "SIM+SEP": "var(--BOTH)" };
+const SYMBOLS = ["circle", "square", "triangle", "diamond", "wye", "hexagon", "cross"];
+const FILTERS = { objective: "Objective", principle: "Principle", lam: "λ" };
+
+// A document's columns as rows.
+function rowsOf(columns) {
+  const names = Object.keys(columns);
+  return columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+}
+
+function load(newer) {
+  state.document = newer;
+  state.cells = [];
+  state.sweeps = newer.sweeps.map((sweep, place) => {
+    const first = state.cells.length;
+    const configurations = rowsOf(sweep.configurations).map((row, i) => ({ ...row, sweep: place, key: `${place}/${i}`, ids: [] }));
+    const cells = rowsOf(sweep.cells).map((row, i) => {
+      const configuration = configurations[row.configuration];
+      configuration.ids.push(first + i);
+      return { ...row, sweep: place, id: first + i, ids: [first + i], key: configuration.key, configuration };
+    });
+    state.cells.push(...cells);
+    return { ...sweep, first, cells, configurations };
+  });
+}
+
+const several = () => state.sweeps.length > 1;
+const front = () => state.sweeps[state.front];
+const isShown = (row) => Object.keys(FILTERS).every((name) => row[name] == null || !state.hidden.has(`${name}:${row[name]}`));
+// Configurations with a finished seed, of every sweep, in the paper's order.
+const points = () => state.sweeps.flatMap((sweep) => sweep.configurations)
+  .filter((row) => row.kind === "multiview" && row.seeds > 0 && isShown(row));
+// Finished runs behind those means, each once: at λ = 1 several cells show the same run.
+function runsBehind() {
+  const means = new Set(points().filter((row) => row.seeds > 1).map((row) => row.key));
+  const once = new Map();
+  for (const cell of state.cells)
+    if (cell.state === "finished" && means.has(cell.key)) once.set(`${cell.key} ${cell.run}`, cell);
+  return state.runs ? [...once.values()] : [];
+}
+const distinct = (rows, name) => [...new Set(rows.map((row) => row[name]).filter((value) => value != null))];
+const nameOf = (row) => (row.name ?? row.label) + (several() ? ` · ${state.sweeps[row.sweep].name}` : "");
+const colourOf = (row) => (row.lam === 1 ? "var(--ink)" : COLOURS[row.objective] ?? "var(--soft)");
+function symbolOf(row) {
+  if (row.lam === 1) return "star";
+  const names = distinct(state.sweeps.flatMap((sweep) => sweep.configurations), "principle");
+  return SYMBOLS[names.indexOf(row.principle) % SYMBOLS.length] ?? "circle";
+}
+
+// ---- the address restores a view, also of a file on disk ------------------------------------------
+
+function toHash() {
+  const parts = {
+    m: state.measure !== "smaller_margin" && state.measure,
+    c: state.curve !== "valid_rec" && state.curve,
+    f: state.front,
+    d: state.difference && 1,
+    r: !state.runs && 1,
+    e: state.everySeed && 1,
+    h: [...state.hidden].map(encodeURIComponent).join("~"),
+    s: spans([...state.selected]),
+  };
+  const text = Object.entries(parts).filter(([, value]) => value).map(([name, value]) => `${name}=${value}`).join("&");
+  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+}
+
+function fromHash() {
+  const got = Object.fromEntries(location.hash.slice(1).split("&").map((part) => part.split("=")));
+  state.measure = Object.hasOwn(MEASURES, got.m) ? got.m : "smaller_margin";
+  state.curve = Object.hasOwn(CURVES, got.c) ? got.c : "valid_rec";
+  state.front = state.sweeps[got.f] ? Number(got.f) : 0;
+  state.difference = several() && got.d === "1";
+  state.runs = got.r !== "1";
+  state.everySeed = got.e === "1";
+  state.hidden = new Set(got.h ? got.h.split("~").map(decoded) : []);
+  state.selected = new Set(unspanned(got.s ?? "").filter((id) => state.cells[id]));
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
+// [1, 2, 3, 7] as "1-3.7", and back.
+function spans(ids) {
+  const parts = [];
+  for (const id of ids.toSorted((a, b) => a - b)) {
+    const last = parts.at(-1);
+    if (last && last[1] === id - 1) last[1] = id;
+    else parts.push([id, id]);
+  }
+  return parts.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(".");
+}
+
+function unspanned(text) {
+  return text.split(".").filter(Boolean).flatMap((part) => {
+    const [from, to] = part.split("-").map(Number);
+    const last = Math.min(to ?? from, state.cells.length - 1); // a hand may have written the address
+    return Number.isInteger(from) && Number.isInteger(last) ? d3.range(from, last + 1) : [];
+  });
+}

@@ -23,8 +23,7 @@ def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
     At λ = 1 the principle and the objective play no part: the nine cells of a seed show one
     run, which is counted once and has neither.
     """
-    runs = frame[frame["state"] == "finished"].copy()
-    runs.loc[runs["lam"] == 1, ["principle", "objective"]] = None
+    runs = without_identity(frame[frame["state"] == "finished"])
     runs = runs.drop_duplicates(["run_key", *IDENTITY, "seed"])
     for split in ("", "valid_"):
         overall = runs[[f"{split}{task}_overall" for task in TASKS]]
@@ -34,6 +33,13 @@ def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
         runs["valid_instrument_shared"] - runs["valid_instrument_private"]
     )
     return in_order(runs)
+
+
+def without_identity(cells: pd.DataFrame) -> pd.DataFrame:
+    """A copy in which cells with λ = 1 have neither a principle nor an objective."""
+    cells = cells.copy()
+    cells.loc[cells["lam"] == 1, ["principle", "objective"]] = None
+    return cells
 
 
 def configurations(frame: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +54,7 @@ def configurations(frame: pd.DataFrame) -> pd.DataFrame:
     means, deviations = groups.mean(), groups.std().add_suffix("_sd")
     counted = groups.size().rename("seeds")
     table = in_order(pd.concat([counted, means, deviations], axis=1).reset_index())
-    table.insert(0, "name", [_name(row) for _, row in table.iterrows()])
+    table.insert(0, "name", [name_of(row) for _, row in table.iterrows()])
     return table
 
 
@@ -82,7 +88,7 @@ def ordered(names: Sequence[str] | pd.Series[str], first: Sequence[str]) -> list
     return [name for name in first if name in present] + sorted(present - set(first))
 
 
-def _name(row: pd.Series) -> str:
+def name_of(row: pd.Series) -> str:
     """As the cells' labels have it, less the seed: `Cosine SEP λ=0.6`, `encoder`."""
     if row["kind"] != "multiview":
         return str(row["kind"])

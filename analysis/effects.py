@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pandas as pd
 
 from analysis.configurations import finished_runs, in_order, multiview, reconstruction_only
-from analysis.results import MARGINS
+from analysis.trainings import Array
 
 PANELS = {  # of Figure 4
     "A": ("instrument", "private"),
@@ -64,17 +63,20 @@ def _over_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return groups.agg(delta="mean", delta_sd="std", seeds="size").reset_index()
 
 
-def spearman(x: pd.Series[float], y: pd.Series[float]) -> float:
-    """Rank correlation, ties at their mean rank; NaN for fewer than three points or no spread."""
-    if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
-        return math.nan
-    return float(x.rank().corr(y.rank()))
+def spearman(x: Array, y: Array) -> Array:
+    """Rank correlation along the last axis, ties at their mean rank; NaN without any spread."""
+    return _correlation(_ranks(x), _ranks(y))
 
 
-def eta_squared(rows: pd.DataFrame, factor: str) -> float:
-    """η²: the share of the margins' variance between the levels of a factor, mean of the two."""
-    if rows.empty:
-        return math.nan
-    margins = rows[list(MARGINS)]
-    between = rows.groupby(factor)[list(MARGINS)].transform("mean")
-    return float((between.var(ddof=0) / margins.var(ddof=0)).mean())
+def _ranks(values: Array) -> Array:
+    above = values[..., :, None] > values[..., None, :]
+    tied = values[..., :, None] == values[..., None, :]
+    return np.asarray(above.sum(-1) + tied.sum(-1) / 2)
+
+
+def _correlation(x: Array, y: Array) -> Array:
+    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
+    spread = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return np.asarray(
+        np.where(spread > 0, (x * y).sum(-1) / np.where(spread > 0, spread, 1), np.nan)
+    )

@@ -17,6 +17,7 @@ from analysis.figures import encoders, figure2, figure3, figure4, style
 from analysis.files import Files, write_files
 from analysis.markdown import without_html
 from analysis.results import Provenance, Results
+from analysis.trainings import Trainings
 
 FORMATS = ("png", "pdf", "svg")
 # Without dates and versions: the same rows give the same bytes.
@@ -114,8 +115,9 @@ def _table(results: Results, paper: bool) -> Files:
 
 
 def _findings(results: Results) -> Files:
-    table = findings.findings(results.frame)
-    text = _text(findings.markdown(table), results.provenance)
+    trainings = Trainings.of(results.frame)
+    table = findings.findings(trainings)
+    text = _text(findings.markdown(table, trainings), results.provenance)
     return {"findings.md": text, "findings.csv": _csv(table)}
 
 

@@ -49,7 +49,7 @@ class Provenance:
     @property
     def details(self) -> str:
         """One line for each kind of unfinished cell, with the cells' labels; may be empty."""
-        return "\n".join(f"{state}: {_listed(names)}" for state, names in self.unfinished.items())
+        return "\n".join(f"{state}: {listed(names)}" for state, names in self.unfinished.items())
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def _provenance(
     )
 
 
-def _listed(labels: tuple[str, ...]) -> str:
+def listed(labels: tuple[str, ...]) -> str:
+    """The first of many names, and how many more there are."""
     more = len(labels) - _LISTED
     return "; ".join(labels[:_LISTED]) + (f"; and {more} more" if more > 0 else "")

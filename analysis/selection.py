@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.configurations import multiview, reconstruction_only
 from analysis.results import MARGINS
@@ -37,11 +40,23 @@ def select(table: pd.DataFrame) -> Selection | None:
     if candidates.empty:
         return None
     reference = reconstruction_only(table)["valid_mean_overall"]
-    bound = float(reference.iloc[0]) - TOLERANCE if len(reference) else float("inf")
-    qualified = candidates[candidates["valid_mean_overall"] >= bound]
-    pool = candidates if qualified.empty else qualified
-    best = pool.sort_values(["worse_margin", "valid_mean_overall"], kind="stable").iloc[-1]
-    return Selection(str(best["name"]), FALLBACK if qualified.empty else RULE)
+    bound = float(reference.iloc[0]) if len(reference) else math.nan
+    overall = candidates["valid_mean_overall"].to_numpy()
+    order, qualified = best(overall, candidates["worse_margin"].to_numpy(), bound)
+    return Selection(str(candidates["name"].iloc[order[0]]), RULE if qualified else FALLBACK)
+
+
+def best(
+    overall: NDArray[np.float64], worse_margin: NDArray[np.float64], reference: float
+) -> tuple[NDArray[np.intp], bool]:
+    """RULE's order, best first and those that do not qualify last, and whether any does.
+
+    Where a margin is NaN there is no candidate; without a `reference` (NaN) none qualifies.
+    """
+    candidates = np.flatnonzero(~np.isnan(worse_margin))
+    qualified = overall[candidates] >= reference - TOLERANCE
+    keys = (candidates, overall[candidates], worse_margin[candidates], qualified)
+    return candidates[np.lexsort(keys)[::-1]], bool(qualified.any())
 
 
 def _candidates(table: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,9 @@ def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
 def correlation(table: pd.DataFrame, task: str) -> float:
     """Spearman's ρ over the points of a panel."""
     points = _points(table[table["task"] == task])
-    return spearman(points["mse"], points["accuracy"])
+    if len(points) < 3:
+        return math.nan
+    return float(spearman(points["mse"].to_numpy(), points["accuracy"].to_numpy()))
 
 
 def note(table: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -81,6 +81,12 @@ def tints(name: str, count: int) -> list[str]:
     return [to_hex(ramp(share)) for share in np.linspace(0, 1, count)]
 
 
+def is_dark(colour: str) -> bool:
+    """Whether white reads better on it than ink."""
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+
+
 def canvas(width: float, height: float, foot: str) -> Figure:
     """A figure with `foot`, wrapped, below its body; `height` is the body's, in inches."""
     lines = _wrapped(foot, width - 2 * _GAP)
@@ -113,6 +119,11 @@ def key(label: str, marker: str = "", colour: str = "none", area: float = 22.0) 
         [], [], linestyle="", marker=marker, markersize=area**0.5, color=colour, label=label,
         markeredgecolor=edge, markeredgewidth=width,
     )  # fmt: skip
+
+
+def legend_row(figure: Figure, keys: Sequence[Artist]) -> None:
+    """A legend above the axes in one row, without titles."""
+    figure.legend(handles=[*keys], loc="outside upper center", ncols=len(keys), columnspacing=1.1)
 
 
 def legend(figure: Figure, columns: Sequence[Column]) -> None:

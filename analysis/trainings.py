@@ -1,0 +1,122 @@
+"""What was measured of every point of a sweep with every seed: all that claims rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.configurations import (
+    IDENTITY,
+    KINDS,
+    finished_runs,
+    in_order,
+    name_of,
+    without_identity,
+)
+from analysis.results import ACCURACIES, listed
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Test and validation accuracies in 0..1, seed by seed; NaN where there is no finished run.
+
+    A point is a configuration or a baseline. λ = 1 is one point, whose run the nine cells share.
+    """
+
+    points: pd.DataFrame  # name, kind, principle, objective, lam: one row a planned point
+    seeds: tuple[int, ...]  # those with a finished run
+    accuracy: Array  # [seed, point, ACCURACIES] on test
+    valid: Array  # the same on validation
+    mse: Array  # [seed, point]
+    correct: NDArray[np.float32] | None = None  # [seed, point, ACCURACIES, test clip]: 1 or 0
+    notes: NDArray[Any] | None = None  # [test clip]: which note it is, a program and a pitch
+    twin: NDArray[np.bool_] | None = None  # [test clip]: the note is in probe training too
+    remarks: tuple[str, ...] = ()  # a line for whatever keeps these numbers from telling more
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Trainings:
+        """Takes the rows of the `results` view; without test clips."""
+        points, runs = _planned(frame), finished_runs(frame)
+        seeds = tuple(sorted(runs["seed"].unique()))
+        place = {name: i for i, name in enumerate(points["name"])}
+        rows = [seeds.index(seed) for seed in runs["seed"]]
+        columns = [place[name_of(run)] for _, run in runs.iterrows()]
+
+        def table(measures: list[str]) -> Array:
+            values = np.full((len(seeds), len(points), len(measures)), np.nan)
+            values[rows, columns] = runs[measures].to_numpy(float)
+            return values
+
+        accuracy, valid = table(list(ACCURACIES)), table([f"valid_{name}" for name in ACCURACIES])
+        missing = _missing(points, seeds, accuracy)
+        return cls(points, seeds, accuracy, valid, table(["mse"])[..., 0], remarks=missing)
+
+    def with_clips(
+        self,
+        correct: Mapping[tuple[int, str], Mapping[str, NDArray[Any]]],
+        notes: NDArray[Any],
+        twin: NDArray[np.bool_] | None = None,
+    ) -> Trainings:
+        """With {(seed, point's name): {score: whether each test clip is classified rightly}}.
+
+        Where one finished training lacks its clips, none is used: the numbers stay comparable.
+        """
+        values = np.full((*self.accuracy.shape, len(notes)), np.nan, np.float32)
+        for i, seed in enumerate(self.seeds):
+            for j, name in enumerate(self.points["name"]):
+                for score, right in correct.get((seed, name), {}).items():
+                    values[i, j, ACCURACIES.index(score)] = right
+        lacking = int((np.isnan(values).any(-1) & ~np.isnan(self.accuracy)).any(-1).sum())
+        if lacking:
+            known = int((~np.isnan(self.accuracy)).any(-1).sum())
+            remark = f"{lacking} of {known} trainings have no predictions on the test clips."
+            return replace(self, remarks=(*self.remarks, remark))
+        accuracy = values.mean(-1, dtype=np.float64)
+        return replace(self, accuracy=accuracy, correct=values, notes=notes, twin=twin)
+
+    def on(self, clips: NDArray[np.bool_]) -> Trainings:
+        """The same trainings on some of the test clips only: those without a twin, say."""
+        if self.correct is None or self.notes is None:
+            raise ValueError("these trainings have no predictions on test clips")
+        correct = self.correct[..., clips]
+        accuracy = correct.mean(-1, dtype=np.float64)
+        twin = None if self.twin is None else self.twin[clips]
+        return replace(self, accuracy=accuracy, correct=correct, notes=self.notes[clips], twin=twin)
+
+    @property
+    def basis(self) -> str:
+        """What the intervals rest on, for a caption."""
+        count = len(self.seeds)
+        seeds = f"{count} seed" + "s" * (count != 1)
+        if self.notes is None:
+            return f"{seeds}; no predictions on test clips, so test notes are not in the intervals"
+        return f"{seeds} × {len(self.notes):,} test clips of {len(np.unique(self.notes)):,} notes"
+
+
+def _planned(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a point that the sweep holds, finished or not, in the paper's order."""
+    cells = without_identity(frame[frame["kind"].isin(KINDS)])
+    points = in_order(cells[IDENTITY].drop_duplicates())
+    points.insert(0, "name", [name_of(row) for _, row in points.iterrows()])
+    return points
+
+
+def _missing(points: pd.DataFrame, seeds: tuple[int, ...], accuracy: Array) -> tuple[str, ...]:
+    """One line of what is not finished, the points that lack most seeds first; none if all is."""
+    lacking = np.isnan(accuracy).all(-1)
+    if not lacking.any():
+        return ()
+    counts = pd.Series(lacking.sum(axis=0), index=points["name"])
+    names = [
+        f"{name} ({'every seed' if count == len(seeds) else count})"
+        for name, count in counts[counts > 0].sort_values(ascending=False, kind="stable").items()
+    ]
+    total = f"{lacking.sum()} of {lacking.size} trainings are not finished"
+    return (f"{total} (seeds that a point lacks): {listed(tuple(names))}.",)

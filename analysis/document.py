@@ -25,6 +25,7 @@ from analysis.effects import spearman, subspace_effects
 from analysis.results import ACCURACIES, MARGINS, TASKS, Provenance, load_results
 from analysis.selection import select
 from analysis.training import Training, load_training
+from analysis.trainings import Trainings
 
 VERSION = 1
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("document.schema.json").read_text())
@@ -69,7 +70,7 @@ class _Sweep:
         self.place = {name: place for place, name in enumerate(self.table["name"])}
 
     def as_json(self, launch: str) -> Document:
-        claims = judged_claims(self.cells)
+        claims = judged_claims(Trainings.of_results(self.results))
         return {
             "name": self.name,
             **_provenance(self.results.provenance, self.training),
@@ -108,7 +109,8 @@ class _Sweep:
     def _correlations(self) -> dict[str, float | None]:
         """Figure 2's."""
         points = self.means[self.means["kind"] == "multiview"].dropna(subset="mse")
-        return {task: rounded(spearman(points["mse"], points[f"{task}_overall"])) for task in TASKS}
+        scores = {task: points[f"{task}_overall"] for task in TASKS}
+        return {task: rounded(spearman(points["mse"], score)) for task, score in scores.items()}
 
     def _effects(self) -> Columns:
         """Figure 4's bars, and the principles behind each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.configurations import finished_runs, in_order, multiview, reconstruction_only
 from analysis.trainings import Array
@@ -63,8 +64,14 @@ def _over_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return groups.agg(delta="mean", delta_sd="std", seeds="size").reset_index()
 
 
-def spearman(x: Array, y: Array) -> Array:
-    """Rank correlation along the last axis, ties at their mean rank; NaN without any spread."""
+def spearman(x: ArrayLike, y: ArrayLike) -> Array:
+    """Rank correlation along the last axis, ties at their mean rank.
+
+    NaN of fewer than three points, and without any spread.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if x.shape[-1] < 3:
+        return np.full(x.shape[:-1], np.nan)
     return _correlation(_ranks(x), _ranks(y))
 
 

@@ -36,7 +36,7 @@ def pareto(trainings: Trainings, samples: int = SAMPLES) -> pd.DataFrame:
         table[f"{axis}_low"] = [each.low for each in intervals]
         table[f"{axis}_high"] = [each.high for each in intervals]
     table["front"] = on_front(*(value[:, 0].mean(axis=0) for value in values.values()))
-    return table.assign(membership=_membership(*values.values(), samples=samples))
+    return table.assign(membership=_membership(values[AXES[0]], values[AXES[1]], samples))
 
 
 def on_front(x: Array, y: Array) -> NDArray[np.bool_]:

@@ -115,7 +115,7 @@ def _table(results: Results, paper: bool) -> Files:
 
 
 def _findings(results: Results) -> Files:
-    trainings = Trainings.of(results.frame)
+    trainings = Trainings.of_results(results)
     table = findings.findings(trainings)
     text = _text(findings.markdown(table, trainings), results.provenance)
     return {"findings.md": text, "findings.csv": _csv(table)}

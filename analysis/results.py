@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine, inspect, text
 
+from analysis.clips import TestClips, load_clips
+
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
 ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
@@ -58,6 +60,7 @@ class Results:
 
     frame: pd.DataFrame  # every measure is float64, NaN where the view says NULL
     provenance: Provenance
+    clips: TestClips | None = None  # what the probes said of each test clip, where that is known
 
 
 def load_results(engine: Engine, sweep: str) -> Results:
@@ -69,7 +72,8 @@ def load_results(engine: Engine, sweep: str) -> Results:
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
-    return Results(frame, _provenance(sweep, rows, frame, _data(engine, sweep)))
+    provenance = _provenance(sweep, rows, frame, _data(engine, sweep))
+    return Results(frame, provenance, load_clips(engine, sweep, frame))
 
 
 def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:

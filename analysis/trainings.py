@@ -18,7 +18,7 @@ from analysis.configurations import (
     name_of,
     without_identity,
 )
-from analysis.results import ACCURACIES, listed
+from analysis.results import ACCURACIES, Results, listed
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,19 @@ class Trainings:
     notes: NDArray[Any] | None = None  # [test clip]: which note it is, a program and a pitch
     twin: NDArray[np.bool_] | None = None  # [test clip]: the note is in probe training too
     remarks: tuple[str, ...] = ()  # a line for whatever keeps these numbers from telling more
+
+    @classmethod
+    def of_results(cls, results: Results) -> Trainings:
+        """With test clips, where the database has what the probes said of them."""
+        trainings = cls.of(results.frame)
+        if results.clips is None:
+            return trainings
+        runs = finished_runs(results.frame)
+        names = [name_of(run) for _, run in runs.iterrows()]
+        said = results.clips.correct
+        places = zip(runs["seed"], names, runs["run_key"], strict=True)
+        correct = {(seed, name): said.get(key, {}) for seed, name, key in places}
+        return trainings.with_clips(correct, results.clips.notes, results.clips.twin)
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Trainings:

@@ -33,7 +33,9 @@ _SPREAD = 0.018  # of λ, between the principles' marks
 def data(trainings: Trainings) -> pd.DataFrame:
     """One row a measure, objective, λ and principle (`mean`: all of them): change, low, high."""
     measured = Measured.of(trainings)
-    if RECONSTRUCTION_ONLY not in set(measured.points["name"][measured.there.any(axis=0)]):
+    if RECONSTRUCTION_ONLY not in set(
+        measured.points["name"][np.asarray(measured.there.any(axis=0))]
+    ):
         raise ValueError(
             "The response to λ needs a finished λ = 1 run; go on with `sweeper resume`"
         )
@@ -51,8 +53,8 @@ def data(trainings: Trainings) -> pd.DataFrame:
 
 def _cells(measured: Measured) -> pd.DataFrame:
     """The configurations with λ < 1 that have a finished run."""
-    points = measured.points[measured.there.any(axis=0)]
-    return points[(points["kind"] == "multiview") & (points["lam"] < 1)]
+    points = measured.points[np.asarray(measured.there.any(axis=0))]
+    return points.loc[(points["kind"] == "multiview") & (points["lam"] < 1)]
 
 
 def _change(measured: Measured, measure: str, places: Places) -> tuple[float, float, float, int]:

@@ -35,7 +35,7 @@ def data(trainings: Trainings) -> pd.DataFrame:
     measured = Measured.of(trainings, samples=0)
     try:
         grid = measured.grid(measured.where(), "principle", "objective", "lam")
-        whole = measured.there[:, grid.ravel()].all(axis=1)
+        whole = np.asarray(measured.there[:, grid.ravel()].all(axis=1))
         tables = {name: _components(measured, name, grid, whole) for name in MEASURES}
     except ValueError as problem:
         raise ValueError(f"The variances cannot be drawn: {problem}") from None

@@ -1,0 +1,60 @@
+"""What the probes said of every test clip, read from the database beside the accuracies."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import Engine, inspect, text
+
+_CLIPS = text(
+    "SELECT labels, note, twin FROM clips WHERE latents = :latents AND part = 'test'"
+    " ORDER BY position"
+)
+_PREDICTIONS = text(
+    "SELECT DISTINCT runs.key, task, subspace, classes FROM predictions"
+    " JOIN runs ON runs.id = predictions.run_id JOIN cells ON cells.run_id = runs.id"
+    " JOIN sweeps ON sweeps.id = cells.sweep_id"
+    " WHERE sweeps.name = :sweep AND part = 'test'"
+)
+
+
+@dataclass(frozen=True)
+class TestClips:
+    """The test clips of a sweep's latents, and which were classified rightly."""
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    notes: NDArray[Any]  # [clip]: which note it is, an instrument and a pitch
+    twin: NDArray[np.bool_]  # [clip]: the probes were trained on the note at another velocity
+    # run key → {score: whether each clip is classified rightly}
+    correct: dict[str, dict[str, NDArray[np.bool_]]] = field(default_factory=dict)
+
+
+def load_clips(engine: Engine, sweep: str, frame: pd.DataFrame) -> TestClips | None:
+    """None where the sweep's clips are not known, or its runs stand on several latents.
+
+    Takes the rows of `results`. Predictions that do not fit the clips are left out.
+    """
+    latents = set(frame["latents"].dropna()) if "latents" in frame else set()
+    if len(latents) != 1 or not inspect(engine).has_table("predictions"):
+        return None
+    with engine.connect() as connection:
+        clips = connection.execute(_CLIPS, {"latents": latents.pop()}).all()
+        said = connection.execute(_PREDICTIONS, {"sweep": sweep}).all()
+    if not clips:
+        return None
+    labels = pd.DataFrame([json.loads(row.labels) for row in clips])
+    notes, twin = (np.array([getattr(row, name) for row in clips]) for name in ("note", "twin"))
+    found = TestClips(notes, twin.astype(bool))
+    for key, task, subspace, packed in said:
+        classes = np.frombuffer(zlib.decompress(packed), "<u2")
+        if len(classes) == len(clips) and task in labels:
+            right = classes == labels[task].to_numpy()
+            found.correct.setdefault(key, {})[f"{task}_{subspace}"] = right
+    return found

@@ -115,7 +115,8 @@ def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
         claimed = Storage(ledger_root(storage, ledger_id(ledger.engine)))
     launched = datetime.now(UTC).isoformat()
     try:
-        claimed.write_json("ledger.json", {"database": url, "launched": launched})
+        document = {"database": url, "launched": launched}
+        claimed.write_json("ledger.json", document, writer=f".sweep-{ledger.sweep_id}")
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise SweeperError(f"cannot write to {claimed.root}: {reason}; check --storage") from None

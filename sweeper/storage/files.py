@@ -77,14 +77,18 @@ class Storage:
             raise SweeperError(f"--storage {root}: {str(error).splitlines()[0]}") from None
         self._base = PurePosixPath(base)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Replaces a file. Raises OSError when there is no room."""
+    def write(self, name: str, data: bytes, writer: str = "") -> None:
+        """Replaces a file. Raises OSError when there is no room.
+
+        Where several may replace it at once, `writer` names this one: none then writes into, or
+        moves away, what another has half written.
+        """
         path = self._base / name
         self._fs.create_dir(str(path.parent), recursive=True)
         if isinstance(self._fs, fs.LocalFileSystem):
-            write_atomically(Path(path), data)
+            write_atomically(Path(path), data, writer)
             return
-        partial = f"{path}.partial"
+        partial = f"{path}{writer}.partial"
         with self._fs.open_output_stream(partial) as stream:
             stream.write(data)
         self._fs.move(partial, str(path))
@@ -104,8 +108,8 @@ class Storage:
         except (ValueError, OSError):
             return None
 
-    def write_json(self, name: str, document: Any) -> None:
-        self.write(name, json.dumps(document, sort_keys=True).encode())
+    def write_json(self, name: str, document: Any, writer: str = "") -> None:
+        self.write(name, json.dumps(document, sort_keys=True).encode(), writer)
 
     def delete(self, name: str) -> None:
         """Removes a file and what is left of its writing, if there is any."""
@@ -121,9 +125,9 @@ class Storage:
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, writer: str = "") -> None:
     """Replaces a file, whole or not at all; once written it survives a power cut."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{writer}.partial")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,19 @@ def test_bytes_then_name_then_directory_reach_the_disk(
 def test_a_uri_that_means_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(SweeperError, match="--storage nowhere://x"):
         Storage("nowhere://x")
+
+
+def test_two_drivers_replace_a_file_at_once_and_neither_is_in_the_others_way(
+    tmp_path: Path,
+) -> None:
+    storage = Storage(str(tmp_path))
+
+    def replace(writer: str) -> None:
+        for number in range(100):
+            storage.write_json("ledger.json", {"by": writer, "n": number}, writer=writer)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(replace, writer) for writer in (".sweep-1", ".sweep-2")]:
+            done.result()  # raises what was raised there
+    assert storage.read_json("ledger.json")["n"] == 99
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.json"]

@@ -46,7 +46,7 @@ def studied(place: Path, write: str) -> tuple[pd.DataFrame, set[str]]:
     sweeper(place, "launch", "--grid", "grid.toml", "--preset", "smoke", *source)
     sweeper(place, "export", "--db", "own.db", "--out", "cells.csv")
     sweeper(place, "report", "--db", "own.db", "--format", "png")
-    cells = pd.read_csv(place / "cells.csv").drop(columns="run_key")
+    cells = pd.read_csv(place / "cells.csv").drop(columns=["run_key", "latents"])
     return cells, {path.name for path in (place / "report").iterdir()}
 
 

@@ -1,13 +1,15 @@
-"""Downstream scores of trained runs: latents of their best weights, MSE, probes."""
+"""Downstream scores of trained runs: latents of their best weights, MSE, probes, and more views."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from models.disentanglement import measures
 from models.multiview import decode, encode, pool
 from models.pack.runs import TrainedRun
 from models.probes import Probed, ProbeSplit, ProbeTask, train_probes
@@ -23,6 +25,7 @@ class Evaluated:
 
     mse: float | None  # None without a decoder
     probed: Probed
+    measures: Mapping[str, float] = field(default_factory=dict)  # see disentanglement.py
 
 
 def probe_pack(
@@ -46,9 +49,8 @@ def probe_pack(
         features, mse = zip(
             *(features_of(result, latents, model) for result in of_seed), strict=True
         )
-        probed = train_probes(features, tasks, split, spec, seed)
-        for result, error, of_run in zip(of_seed, mse, probed, strict=True):
-            evaluated[result.key] = Evaluated(error, of_run)
+        scored = _scored(features, mse, tasks, split, spec, seed)
+        evaluated.update(zip((result.key for result in of_seed), scored, strict=True))
     return evaluated
 
 
@@ -62,7 +64,24 @@ def probe_encoder(
 ) -> Evaluated:
     """Scores of the frozen encoder's own latents (N, T, D), the baseline without training."""
     features = pool(latents.float(), model.pool)[None]
-    return Evaluated(None, train_probes([features], tasks, split, spec, seed)[0])
+    return _scored([features], [None], tasks, split, spec, seed)[0]
+
+
+def _scored(
+    features: Sequence[Tensor],
+    mse: Sequence[float | None],
+    tasks: Mapping[str, ProbeTask],
+    split: ProbeSplit,
+    spec: ProbeSpec,
+    seed: int,
+) -> list[Evaluated]:
+    """By the paper's probes, and by the same without dropout for the other views."""
+    probed = train_probes(features, tasks, split, spec, seed)
+    plain = train_probes(features, tasks, split, dataclasses.replace(spec, dropout=0.0), seed)
+    return [
+        Evaluated(error, of_run, measures(of_features, without, split.test, list(tasks)))
+        for of_features, error, of_run, without in zip(features, mse, probed, plain, strict=True)
+    ]
 
 
 @torch.no_grad()

@@ -60,6 +60,8 @@ class Probed:
 
     accuracies: dict[str, float]
     classes: dict[str, NDArray[np.int64]]  # predicted, one a clip of the part, in its order
+    # (G, F, tasks): Σ over its classes of the head on all blocks' weights of a feature, unsigned
+    importance: NDArray[np.float64]
 
 
 def train_probes(
@@ -216,7 +218,7 @@ class _Heads:
 
     def probed(self) -> list[Probed]:
         """What the chosen weights say of test and validation clips, for each run."""
-        runs = [Probed({}, {}) for _ in self._x]
+        runs = [Probed({}, {}, importance) for importance in self._importance()]
         for prefix, clips in {"": self._test, "valid_": self._valid}.items():
             logits = _logits(self._gathered(clips), *self._views(self._best))
             for task, (of_task, labels) in zip(self._tasks, self._by_task(logits), strict=True):
@@ -227,6 +229,14 @@ class _Heads:
                     run.accuracies.update(zip(names, accuracies, strict=True))
                     run.classes.update(zip(names, classes, strict=True))
         return runs
+
+    def _importance(self) -> NDArray[np.float64]:
+        """(K, G, F, tasks) of the chosen weights."""
+        joint = self._views(self._best)[0][:, :, -sum(self._classes) :]  # (K, G, C, F)
+        by_task = torch.split(joint.abs(), self._classes, dim=2)
+        summed = torch.stack([of_task.sum(2) for of_task in by_task], dim=-1)
+        importance: NDArray[np.float64] = summed.double().cpu().numpy()
+        return importance
 
 
 def _logits(x: Tensor, w: Tensor, b: Tensor) -> Tensor:

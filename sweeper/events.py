@@ -29,6 +29,7 @@ class RunResult:
     traceback: str | None = None
     # By the names of the accuracies, what those probes said of each clip: see predictions.py.
     predictions: Mapping[str, str] | None = None
+    measures: Mapping[str, float] | None = None  # other views of disentanglement, by name
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> RunResult:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.expression import ColumnElement
 
 # The last of the migrations (migrations/versions): what a new database starts with.
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 TASKS = ("pitch", "instrument")
 SUBSPACES = ("private", "shared", "overall")
@@ -206,6 +206,17 @@ class Prediction(Base):
     task: Mapped[str] = mapped_column(primary_key=True)
     subspace: Mapped[str] = mapped_column(primary_key=True)
     classes: Mapped[bytes]  # one a clip, in the order of `clips`: see predictions.py
+
+
+class Measure(Base):
+    """Another view of a finished run's disentanglement: see models/disentanglement.py."""
+
+    __tablename__ = "measures"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _of_score()
+    name: Mapped[str] = mapped_column(primary_key=True)  # cka, plain_pitch_shared, …
+    value: Mapped[float]
 
 
 class ProbeClip(Base):

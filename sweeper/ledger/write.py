@@ -27,6 +27,7 @@ from sweeper.ledger.schema import (
     HistoryRow,
     Map,
     MapPoint,
+    Measure,
     Meta,
     Prediction,
     ProbeClip,
@@ -278,13 +279,15 @@ def _score(session: Session, attempt: Attempt, result: RunResult) -> None:
     scores = result.scores or {}
     of_run = {"run_id": attempt.run_id}
     alone = {name: value for name, value in scores.items() if name in columns}
-    rows: list[Accuracy | Prediction] = [
+    rows: list[Accuracy | Prediction | Measure] = [
         Accuracy(**of_run, **_probe(name), accuracy=value)
         for name, value in scores.items()
         if name not in columns and value is not None
     ]
     for name, packed in (result.predictions or {}).items():
         rows.append(Prediction(**of_run, **_probe(name), classes=stored(packed)))
+    for name, value in (result.measures or {}).items():
+        rows.append(Measure(**of_run, name=name, value=value))
     session.add(Score(**of_run, attempt_id=attempt.id, **alone))
     session.flush()  # the rows belong to it
     session.add_all(rows)
@@ -309,6 +312,8 @@ def _take_back(session: Session, run_id: int) -> dict[str, Any] | None:
     prefixes = {part: prefix for prefix, part in PARTS.items()}
     for row in session.scalars(select(Accuracy).where(Accuracy.run_id == run_id)):
         scores[f"{prefixes[row.part]}{row.task}_{row.subspace}"] = row.accuracy
+    for seen in session.scalars(select(Measure).where(Measure.run_id == run_id)):
+        scores[seen.name] = seen.value
     session.execute(delete(Score).where(Score.run_id == run_id))  # and what belongs to it
     return scores
 

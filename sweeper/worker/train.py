@@ -182,7 +182,8 @@ def _result(
         **evaluated.probed.accuracies,
     }
     said = {name: pack(classes) for name, classes in evaluated.probed.classes.items()}
-    return RunResult(run.key, State.FINISHED, row, epochs, predictions=said)
+    measures = dict(evaluated.measures)
+    return RunResult(run.key, State.FINISHED, row, epochs, predictions=said, measures=measures)
 
 
 def _divergence(run: RunConfig, trained: TrainedRun) -> str:

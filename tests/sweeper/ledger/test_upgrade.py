@@ -22,8 +22,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade():
@@ -130,9 +130,9 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose schema is one migration ahead of the stored databases."""
     ahead = tmp_path / "migrations"
     shutil.copytree(upgrade.MIGRATIONS, ahead)
-    (ahead / "versions" / "0004_later.py").write_text(NEXT)
+    (ahead / "versions" / "0005_later.py").write_text(NEXT)
     monkeypatch.setattr(upgrade, "MIGRATIONS", ahead)
-    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0004")
+    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0005")
 
 
 @pytest.mark.usefixtures("next_release")
@@ -142,7 +142,7 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
     engine = open_reader(file)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(later) FROM scores")) == 0
-        assert connection.scalar(text("SELECT version_num FROM schema_version")) == "0004"
+        assert connection.scalar(text("SELECT version_num FROM schema_version")) == "0005"
     assert read.results(engine, "a")["state"].to_list()[0] == "finished"
     engine.dispose()
     backup = sqlite3.connect(f"{file}.backup-0001")
@@ -154,7 +154,7 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
 @pytest.mark.usefixtures("next_release")
 def test_a_migration_that_fails_leaves_the_database_as_it_was(file: str) -> None:
     restored(RELEASED[0], file)
-    broken = upgrade.MIGRATIONS / "versions" / "0004_later.py"
+    broken = upgrade.MIGRATIONS / "versions" / "0005_later.py"
     broken.write_text(NEXT + "    raise RuntimeError('half way')\n")
     with pytest.raises(RuntimeError, match="half way"):
         open_writer(file)

@@ -264,6 +264,20 @@ def test_what_probes_said_of_every_clip_is_read_as_it_was_stored(
     assert probe == (key, "instrument", "overall") and classes.tolist() == [9]
 
 
+def test_measures_are_stored_with_the_scores_and_go_with_them_into_the_history(
+    ledger: Ledger, engine: Engine, smoke: Smoke
+) -> None:
+    cell, run = smoke[0]
+    ledger.register({}, smoke)
+    train(ledger, "p", [dataclasses.replace(scored(run.key), measures={"cka": 0.25})])
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT name, value FROM measures")).all() == [("cka", 0.25)]
+    ledger.retrain({run.key: cell.label})
+    assert count(engine, "measures") == 0
+    with engine.begin() as connection:
+        assert '"cka": 0.25' in connection.scalar(text("SELECT detail FROM events"))
+
+
 def test_the_clips_of_some_latents_are_stored_once(ledger: Ledger, engine: Engine) -> None:
     labels = '{"instrument":4,"pitch":39}'
     rows = [

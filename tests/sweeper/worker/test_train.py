@@ -62,6 +62,7 @@ def test_scores_are_columns_of_the_ledger_and_fit_for_json(latents: Latents) -> 
     assert set(first.scores) == set(second.scores) == columns | probes
     assert set(first.predictions) == set(second.predictions) == probes
     assert len(first.epochs) == 2 and set(first.epochs[0]) <= set(Epoch.__table__.columns.keys())
+    assert {"cka", "dci", "plain_pitch_private", "held_instrument_shared"} <= set(first.measures)
     assert first.scores["mse"] is None and first.scores["gamma"] is None
     assert second.scores["mse"] > 0 and second.scores["gamma"] > 0
     assert second.scores["test_size"] == second.scores["valid_size"] == 40

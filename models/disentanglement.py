@@ -1,0 +1,95 @@
+"""Views of disentanglement beside the paper's margins, of one run's frozen subspaces.
+
+The paper's probe drops half of its inputs and so underfits; margins depend on that. These do not:
+
+- `plain_<task>_<subspace>`: the same probe without dropout, its accuracy on the test clips: how
+  much of a factor leaks into the subspace that should not hold it.
+- `cka`: linear centred kernel alignment of z_p and z_s over the test clips (Kornblith et al.
+  2019), by the unbiased estimate of HSIC (Song et al. 2012): 0 where they share nothing, 1 where
+  one is a rotation of the other. The plain estimate nears 1 where features outnumber clips.
+- `dci`: disentanglement of Eastwood and Williams (2018): how far each feature serves one task
+  alone, by the weights of the plain probes on all features; 0 to 1.
+- `held_<task>_<subspace>`: the share of a task's importance that lies in a subspace: their
+  completeness, with subspaces in the place of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.probes import HEADS, Probed
+
+
+def measures(
+    features: Tensor, plain: Probed, test: NDArray[np.int64], tasks: Sequence[str]
+) -> dict[str, float]:
+    """All views of one run; of one block, a baseline's, only the plain probe's.
+
+    `features` (G, N, F), `plain` what its probes without dropout said, `test` indices into N.
+    What has no value (a subspace that is constant) is left out.
+    """
+    found = {
+        f"plain_{name}": value
+        for name, value in plain.accuracies.items()
+        if not name.startswith("valid_")
+    }
+    if len(features) == 2:
+        private, shared = features[:, torch.as_tensor(test, device=features.device)]
+        found |= {"cka": linear_cka(private, shared)}
+        found |= {"dci": dci(plain.importance), **held(plain.importance, tasks)}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def linear_cka(x: Tensor, y: Tensor) -> float:
+    """Alignment of features x (N, F) and y (N, E) of the same clips; NaN where one is constant."""
+    k, level = (_gram(z) for z in (x, y))
+    own = _hsic(k, k) * _hsic(level, level)
+    return _hsic(k, level) / own**0.5 if own > 0 else float("nan")
+
+
+def _gram(x: Tensor) -> Tensor:
+    """(N, N) products of the centred clips, in float64, without the diagonal."""
+    centred = x.double() - x.double().mean(0)
+    products = centred @ centred.mT
+    return products.fill_diagonal_(0)
+
+
+def _hsic(k: Tensor, level: Tensor) -> float:
+    """Song et al. (2012), equation 5, of Gram matrices without their diagonals."""
+    n = len(k)
+    rows, columns = k.sum(0), level.sum(0)
+    trace = float((k * level).sum())
+    sums = float(rows.sum() * columns.sum()) / ((n - 1) * (n - 2))
+    mixed = 2 * float(rows @ columns) / (n - 2)
+    return (trace + sums - mixed) / (n * (n - 3))
+
+
+def dci(importance: NDArray[np.float64]) -> float:
+    """Disentanglement D of (G, F, tasks): Σ ρ_i (1 − H(P_i)), entropies to the base of tasks."""
+    of_feature = _shares(importance).reshape(-1, importance.shape[-1])
+    total = of_feature.sum(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.where(total > 0, of_feature / total, 0)
+        entropy = -np.where(p > 0, p * np.log(p), 0).sum(1) / np.log(p.shape[1])
+    return float((total[:, 0] * (1 - entropy)).sum() / total.sum())
+
+
+def held(importance: NDArray[np.float64], tasks: Sequence[str]) -> dict[str, float]:
+    """The share of each task's importance (G, F, tasks) in each subspace; they add up to 1."""
+    of_block = _shares(importance).sum(1)  # (G, tasks)
+    return {
+        f"held_{task}_{subspace}": float(of_block[block, column])
+        for column, task in enumerate(tasks)
+        for block, subspace in enumerate(HEADS[2][:2])
+    }
+
+
+def _shares(importance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Importances that add up to 1 a task, whatever the size of its weights."""
+    shares: NDArray[np.float64] = importance / importance.sum((0, 1))
+    return shares

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import findings, table1
+from analysis import findings, table1, views
 from analysis.comparison import Comparison
 from analysis.figures import encoders, figure2, figure3, figure4, style
 from analysis.files import Files, write_files
@@ -61,7 +61,8 @@ def report(
 
     A figure is `figure-N.{png,pdf,svg}`, its data `.csv`, its caption with the provenance `.md`;
     the table is `table-1.{md,tex,csv}`, with the paper's numbers beside ours on request. A whole
-    report also holds `findings.{md,csv}`, the check against the paper. Where one of several
+    report also holds `findings.{md,csv}`, the check against the paper, and `views.{md,csv}`, other
+    views of disentanglement. Where one of several
     cannot be drawn yet, it has no file. Raises ValueError, and writes nothing, for an unknown
     figure, table or format, and when nothing of what is asked for can be drawn.
     """
@@ -80,7 +81,7 @@ def report(
     if omitted and not files:
         raise ValueError(omitted[0])
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
-        files |= _findings(results)
+        files |= _findings(results) | _views(results)
     return Written(write_files(files, out), omitted)
 
 
@@ -119,6 +120,14 @@ def _findings(results: Results) -> Files:
     table = findings.findings(trainings)
     text = _text(findings.markdown(table, trainings), results.provenance)
     return {"findings.md": text, "findings.csv": _csv(table)}
+
+
+def _views(results: Results) -> Files:
+    if results.measures.empty:  # trained by an earlier version
+        return {}
+    table = views.views(results)
+    text = _text(views.markdown(table), results.provenance)
+    return {"views.md": text, "views.csv": _csv(table)}
 
 
 def _picture(figure: Figure, format: str) -> bytes:

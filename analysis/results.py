@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,11 @@ SUBSPACES = ("private", "shared", "overall")
 ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
 MARGINS = tuple(f"delta_{task}" for task in TASKS)
 MEASURES = ("mse", *ACCURACIES, *(f"valid_{name}" for name in ACCURACIES), *MARGINS)
+_MEASURES = text(
+    "SELECT DISTINCT runs.key AS run_key, measures.name, measures.value FROM measures"
+    " JOIN runs ON runs.id = measures.run_id JOIN cells ON cells.run_id = runs.id"
+    " JOIN sweeps ON sweeps.id = cells.sweep_id WHERE sweeps.name = :sweep"
+)
 _UNFINISHED = ("missing", "failed", "diverged")
 _LISTED = 12  # labels named in full in a caption; more are counted
 
@@ -61,6 +66,8 @@ class Results:
     frame: pd.DataFrame  # every measure is float64, NaN where the view says NULL
     provenance: Provenance
     clips: TestClips | None = None  # what the probes said of each test clip, where that is known
+    # One row a finished run, by its key, a column a further view of disentanglement; see views.py.
+    measures: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def load_results(engine: Engine, sweep: str) -> Results:
@@ -73,7 +80,8 @@ def load_results(engine: Engine, sweep: str) -> Results:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
     provenance = _provenance(sweep, rows, frame, _data(engine, sweep))
-    return Results(frame, provenance, load_clips(engine, sweep, frame))
+    measures = _measures(engine, sweep)
+    return Results(frame, provenance, load_clips(engine, sweep, frame), measures)
 
 
 def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
@@ -84,6 +92,17 @@ def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
         rows = connection.execute(query, {"sweep": sweep}).mappings()
         # Sorted here: a database's order and collation must not reach the digest.
         return sorted(map(dict, rows), key=lambda row: str(row["label"]))
+
+
+def _measures(engine: Engine, sweep: str) -> pd.DataFrame:
+    """Empty in a database of an older schema, or of runs that were trained before it."""
+    if not inspect(engine).has_table("measures"):
+        return pd.DataFrame()
+    with engine.connect() as connection:
+        rows = connection.execute(_MEASURES, {"sweep": sweep}).mappings().all()
+    if not rows:
+        return pd.DataFrame()
+    return pd.DataFrame(map(dict, rows)).pivot(index="run_key", columns="name", values="value")
 
 
 def _data(engine: Engine, sweep: str) -> str:

@@ -28,6 +28,7 @@ ROOMS = {
     "sweeper.states": "how an attempt stands",
     "sweeper.signals": "SIGINT and SIGTERM",
     "sweeper.failpoints": "faults on demand, for the tests",
+    "sweeper.findings": "what a check of what is stored has found",
     "sweeper.predictions": "classes that probes have said, packed",
     "sweeper.errors": "what a user can mend",
     "sweeper": "the version",

@@ -36,6 +36,7 @@ for command in (
     study.export,
     sweeps.retrain,
     sweeps.forget,
+    sweeps.verify,
     study.bench,
     study.doctor,
 ):

@@ -75,3 +75,20 @@ def retrain(
     from sweeper.commands.retrain import retrain as take_back
 
     raise typer.Exit(take_back(db, sweep, cells, agreement(yes), console()))
+
+
+def verify(
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Mend what can be mended; no stored result is touched."),
+    ] = False,
+    db: Db = "results.db",
+    as_json: AsJson = False,
+) -> None:
+    """Check that all that is stored is whole: database, storage, cached latents.
+
+    Without --repair this only reads. Exit codes: 0 all is whole, 2 something is not.
+    """
+    from sweeper.commands.verify import verify as check
+
+    raise typer.Exit(check(db, repair=repair, as_json=as_json, console=console()))

@@ -146,7 +146,7 @@ class Outbox:
 def drain_spools(ledger: Ledger) -> int:
     """Stores what earlier drivers of the sweep could not; returns how many events there were."""
     stored = 0
-    for path in _spools_of(ledger):
+    for path in spools_of(*_named(ledger)):
         stored += sum(_store_late(ledger, event) for event in read_spool(path))
         if strange := strange_lines(path):
             kept = path.rename(f"{path}.refused")
@@ -168,11 +168,14 @@ def _store_late(ledger: Ledger, event: Event) -> bool:
     return True
 
 
-def _spools_of(ledger: Ledger) -> list[Path]:
-    """The files that drivers of this sweep have left, oldest first."""
+def spools_of(database: str | None, ledger: str, sweep_id: int) -> list[Path]:
+    """The files that drivers of a sweep have left, oldest first.
+
+    `database` is SQLite's file, or None; `ledger` the database's identity.
+    """
     files = (
         (int(path.name.rpartition("-")[2]), place, path)
-        for place, prefix in enumerate(_prefixes(ledger))
+        for place, prefix in enumerate(_places(database, ledger, sweep_id))
         for path in prefix.parent.glob(f"{glob.escape(prefix.name)}*")
         if path.name.rpartition("-")[2].isdigit()
     )
@@ -180,12 +183,21 @@ def _spools_of(ledger: Ledger) -> list[Path]:
 
 
 def _prefixes(ledger: Ledger) -> list[Path]:
-    """What drivers' files begin with: beside a SQLite database, and in the cache."""
-    engine, name = ledger.engine, f"spool-{ledger.sweep_id}-"
-    cached = cache_root() / "spool" / f"{ledger_id(engine)}.{name}"
-    if engine.dialect.name == "sqlite":
-        return [Path(f"{engine.url.database}.{name}"), cached]
-    return [cached]
+    """What this sweep's drivers' files begin with."""
+    return _places(*_named(ledger))
+
+
+def _named(ledger: Ledger) -> tuple[str | None, str, int]:
+    engine = ledger.engine
+    database = engine.url.database if engine.dialect.name == "sqlite" else None
+    return database, ledger_id(engine), ledger.sweep_id
+
+
+def _places(database: str | None, ledger: str, sweep_id: int) -> list[Path]:
+    """The same: beside a SQLite database, and in the cache."""
+    name = f"spool-{sweep_id}-"
+    cached = cache_root() / "spool" / f"{ledger}.{name}"
+    return [cached] if database is None else [Path(f"{database}.{name}"), cached]
 
 
 def append_to_spool(path: Path, event: Event) -> None:

@@ -131,6 +131,12 @@ def runs_of(engine: Engine, sweep_id: int | None = None) -> list[RunConfig]:
     return [RunConfig.from_json(config) for config in configs.values()]
 
 
+def keys(engine: Engine) -> list[str]:
+    """Of every run, whichever sweep it is of."""
+    with Session(engine) as session:
+        return list(session.scalars(select(Run.key)))
+
+
 def cells_showing(engine: Engine, keys: Iterable[str]) -> list[tuple[str, str]]:
     """(sweep, label) of every cell of any sweep that shows one of the runs."""
     query = select(Sweep.name, CellRow.label).join(CellRow, CellRow.sweep_id == Sweep.id).join(Run)
@@ -173,7 +179,7 @@ def states(engine: Engine, keys: Iterable[str]) -> dict[str, State]:
 def states_in(session: Session, keys: Iterable[str]) -> dict[str, State]:
     """The same within a transaction."""
     drivers, (latest, scored) = holders(session), _tried(session, keys)
-    states = {key: _state_of(row, drivers.get(row.sweep_id)) for key, row in latest.items()}
+    states = {key: state_of(row, drivers.get(row.sweep_id)) for key, row in latest.items()}
     return states | dict.fromkeys(scored, State.FINISHED)
 
 
@@ -201,7 +207,7 @@ def _tried(session: Session, keys: Iterable[str]) -> tuple[dict[str, Any], set[s
     return latest, scored
 
 
-def _state_of(attempt: Any, driver: Holder | None) -> State:
+def state_of(attempt: Any, driver: Holder | None) -> State:
     """An attempt's state in the light of what is known of its driver."""
     state = State(attempt.state)
     if state != State.RUNNING:

@@ -25,6 +25,7 @@ from sweeper.errors import SweeperError
 from sweeper.events import Event
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_copy_of, ledger_id
+from sweeper.ledger.url import shown
 from sweeper.ledger.write import Ledger
 from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
@@ -107,7 +108,7 @@ def claim_storage(ledger: Ledger, storage: str | None) -> Storage:
     the copy gets an identity, and so a storage, of its own.
     """
     claimed = Storage(ledger_root(storage, ledger_id(ledger.engine)))
-    url = ledger.engine.url.render_as_string(hide_password=True)
+    url = shown(ledger.engine.url)
     tag = claimed.read_json("ledger.json") or {}
     if is_copy_of(ledger.engine, str(tag.get("database"))):
         ledger.rename(uuid.uuid4().hex)

@@ -11,9 +11,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from sweeper.console.words import printable
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, redact
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader, redacted
+from sweeper.ledger.connect import open_reader
 from sweeper.study.request import Request
 
 MORE_SEEDS = 4  # that the page proposes
@@ -66,5 +66,5 @@ def more_seeds(sweep: read.SweepInfo, db: str) -> str:
         words += ["--soundfont" if request.dataset == "notes" else "--data-root", request.source]
     if request.storage is not None:
         words += ["--storage", request.storage]
-    words += ["--name", sweep.name, "--db", redacted(db)]
+    words += ["--name", sweep.name, "--db", redact(db)]
     return shlex.join(map(printable, words))

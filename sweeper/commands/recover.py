@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeper.console.words import counted, printable
-from sweeper.errors import SweeperError
-from sweeper.ledger.connect import database_url, redacted, writer
+from sweeper.errors import SweeperError, redact
+from sweeper.ledger.connect import writer
+from sweeper.ledger.url import database_url, shown
 from sweeper.ledger.write import Ledger
 from sweeper.states import DONE
 from sweeper.storage.files import LEDGERS, Storage, cache_root
@@ -29,7 +30,7 @@ def recover(db: str, storage: str | None, console: Console) -> int:
             try:
                 manifest = read_manifest(root, name)
             except SweeperError as error:
-                print(f"sweeper: {error}", file=sys.stderr)
+                print(f"sweeper: {printable(error)}", file=sys.stderr)
                 code = 1
                 continue
             with Ledger.of(engine, name) as ledger:
@@ -53,17 +54,17 @@ def _newest(db: str, storage: str | None) -> Storage:
         Storage(f"{base.rstrip('/')}/{LEDGERS}/{name}") for name in Storage(base).names(LEDGERS)
     ]
     tagged = [(root.read_json("ledger.json") or {}, root) for root in roots]
-    url = database_url(db).render_as_string(hide_password=True)  # as the driver wrote it
+    url = shown(database_url(db))  # as the driver wrote it
     of_database = [(tag, root) for tag, root in tagged if tag.get("database") == url]
     # A database may have been elsewhere before: a storage that the user names is meant.
     candidates = of_database or (tagged if storage else [])
     if not candidates:
-        raise SweeperError(f"nothing in {base} belongs to {redacted(db)}; name its --storage")
+        raise SweeperError(f"nothing in {base} belongs to {redact(db)}; name its --storage")
     if not of_database and len(candidates) > 1:
         names = ", ".join(sorted(str(tag.get("database")) for tag, _ in tagged))
         raise SweeperError(
             f"{base} holds what several databases left ({names}), and none of them is "
-            f"{redacted(db)}; recover under the old name, or copy one of its {LEDGERS}/ folders "
+            f"{redact(db)}; recover under the old name, or copy one of its {LEDGERS}/ folders "
             "to a --storage of its own"
         )
     return max(candidates, key=lambda pair: str(pair[0].get("launched")))[1]

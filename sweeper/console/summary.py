@@ -15,8 +15,8 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from sweeper.console.words import clock, counted, printable
+from sweeper.errors import redact
 from sweeper.ledger import read
-from sweeper.ledger.connect import redacted
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
@@ -70,7 +70,7 @@ def code_of(cells: pd.DataFrame) -> int:
 def command(verb: str, sweep: str | None, db: str) -> str:
     """What a user may type next of a sweep, quoted for a shell."""
     words = ["sweeper", verb, *([printable(sweep)] if sweep else [])]
-    return shlex.join(words if db == "results.db" else [*words, "--db", redacted(db)])
+    return shlex.join(words if db == "results.db" else [*words, "--db", redact(db)])
 
 
 def print_plan(
@@ -86,7 +86,7 @@ def print_plan(
     keys = {run.key for run in missing}
     done = sum(run.key not in keys for _, run in cells)
     console.print(
-        f"sweep [bold]{escape(name)}[/bold] in {escape(redacted(db))}: "
+        f"sweep [bold]{escape(name)}[/bold] in {escape(redact(db))}: "
         f"{counted(len(cells), 'cell')}, {counted(len(plan.runs), 'run')}"
     )
     table = Table("kind", "runs", "done", "missing", box=None, header_style="dim")

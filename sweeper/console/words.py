@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sweeper.errors import redact
+
 
 def counted(number: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
@@ -15,8 +17,8 @@ def clock(seconds: float) -> str:
 
 
 def printable(text: object) -> str:
-    """Text of a database or a user, with all but its line ends that would move a cursor escaped."""
+    """Text of a database or a user, with what moves a cursor escaped, and no secrets."""
     return "".join(
         char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
-        for char in str(text)
+        for char in redact(str(text))
     )

@@ -16,20 +16,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, inspect, select, text
+from sqlalchemy import URL, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, redact
+from sweeper.ledger.check import check_whole, file_schema, refuse_foreign, schema_of
 from sweeper.ledger.filesystem import network_type
 from sweeper.ledger.lease import MovedError
-from sweeper.ledger.presence import check_whole, refuse_directory, refuse_log_alone, watch
+from sweeper.ledger.presence import refuse_directory, refuse_log_alone, watch
 from sweeper.ledger.rekey import rekey
 from sweeper.ledger.schema import SCHEMA_VERSION, Base, Meta, SchemaVersion
 from sweeper.ledger.snapshot import snapshot
-from sweeper.ledger.trouble import damaged, explain_errors, friendly_errors, friendly_opening
+from sweeper.ledger.trouble import explain_errors, friendly_errors, friendly_opening
+from sweeper.ledger.url import database_url, is_sqlite, shown
 from sweeper.ledger.view import create_results_view
 
 # How long a transaction waits for a locked database; after that, results are spooled.
@@ -38,32 +39,10 @@ BUSY_SECONDS = float(os.environ.get("SWEEPER_BUSY_SECONDS", "5"))
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
-def database_url(db: str) -> URL:
-    """A URL from what a user types: a URL, or the path of a SQLite file."""
-    if "://" not in db:
-        return URL.create("sqlite", database=str(Path(db).absolute()))
-    scheme = db.partition("://")[0]  # the rest may hold a password
-    try:
-        url = make_url(db)
-        url.get_dialect()
-    except (ArgumentError, ValueError):
-        raise SweeperError(f"--db {scheme}://… is neither a path nor a database URL") from None
-    if not _is_sqlite(url):
-        return url
-    if url.query or url.host or not url.database:
-        raise SweeperError(f"--db {scheme}://…: give the path of a SQLite file and no more")
-    return database_url(url.database)
-
-
 def is_there(db: str) -> bool:
     """Whether there is something to read: a file at the path, or a server by its URL."""
-    with friendly_opening(redacted(db)):
-        return not _is_sqlite(url := database_url(db)) or Path(url.database or "").exists()
-
-
-def redacted(db: str) -> str:
-    """What a user typed, fit to be shown: without the password of a URL."""
-    return database_url(db).render_as_string(hide_password=True) if "://" in db else db
+    with friendly_opening(redact(db)):
+        return not is_sqlite(url := database_url(db)) or Path(url.database or "").exists()
 
 
 @contextmanager
@@ -72,7 +51,7 @@ def writer(db: str, ledger_id: str | None = None) -> Iterator[Engine]:
 
     Errors of the database are raised as SweeperError.
     """
-    with friendly_errors(redacted(db)):
+    with friendly_errors(redact(db)):
         engine = open_writer(db, ledger_id)
         try:
             yield engine
@@ -107,23 +86,22 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
     SQLite runs in WAL with synchronous=FULL: what was committed survives a power cut. An older
     schema is upgraded in place, after a backup. `ledger_id` names a new ledger as an old one.
     """
-    url, db = database_url(db), redacted(db)
+    url, db = database_url(db), redact(db)
     with friendly_opening(db):
-        if _is_sqlite(url):
+        if is_sqlite(url):
             engine = _sqlite_writer(url, db, is_new=ledger_id is not None)
         else:
             engine = _server(url, read_only=False)
     with friendly_opening(db), _closed_on_error(engine):
-        if not inspect(engine).has_table("meta"):
-            _create(engine, db, ledger_id or uuid.uuid4().hex)
-        if (version := _version(engine, db)) < SCHEMA_VERSION:
+        version = _schema_of(engine, db) or _create(engine, db, ledger_id or uuid.uuid4().hex)
+        if version < SCHEMA_VERSION:
             from sweeper.ledger.upgrade import back_up, upgrade  # late: it brings Alembic
 
             if engine.dialect.name == "sqlite":
                 back_up(engine, version)
             upgrade(engine)
-        check_whole(engine, db)
         with engine.begin() as connection:
+            check_whole(connection, db)
             rekey(connection)
         _check_writable(engine)
         fold_log(engine)  # what the driver before could not
@@ -150,10 +128,6 @@ def is_copy_of(engine: Engine, url: str) -> bool:
         return False
 
 
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
 def _sqlite_writer(url: URL, db: str, *, is_new: bool) -> Engine:
     path = Path(url.database or "")
     refuse_directory(path, db)
@@ -164,6 +138,9 @@ def _sqlite_writer(url: URL, db: str, *, is_new: bool) -> Engine:
             f"{db} is on a network file system ({kind}), where SQLite loses data; put it on a "
             "local disk, or use --db postgresql+psycopg://…"
         )
+    version = file_schema(path, db, BUSY_SECONDS)
+    if version is not None and version < SCHEMA_VERSION:
+        _reader(url, db).dispose()  # upgrades a copy: what fails there fails there alone
     engine = create_engine(url)
     watch(engine, path, db)
     _pragmas(engine)
@@ -175,23 +152,27 @@ def open_reader(db: str) -> Engine:
 
     Raises SweeperError when there is no such database.
     """
-    url, db = database_url(db), redacted(db)
+    return _reader(database_url(db), redact(db))
+
+
+def _reader(url: URL, db: str) -> Engine:
     with friendly_opening(db):
-        engine = _sqlite_reader(url, db) if _is_sqlite(url) else _server(url, read_only=True)
+        engine = _sqlite_reader(url, db) if is_sqlite(url) else _server(url, read_only=True)
     explain_errors(engine, db)
     with _closed_on_error(engine):
-        if not inspect(engine).has_table("meta"):
+        if (version := _schema_of(engine, db)) is None:
             raise SweeperError(f"{db} is not a database of sweeper; run `sweeper launch` first")
-        if (version := _version(engine, db)) < SCHEMA_VERSION:
-            if not _is_sqlite(url):
+        if version < SCHEMA_VERSION:
+            if not is_sqlite(url):
                 raise SweeperError(
                     f"{db} has the older schema {version}; `sweeper resume` upgrades it"
                 )
             from sweeper.ledger.upgrade import upgrade  # late: it brings Alembic
 
             upgrade(engine)  # the snapshot, and not the file
-        check_whole(engine, db)
-        if _is_sqlite(url):
+        with engine.connect() as connection:
+            check_whole(connection, db)
+        if is_sqlite(url):
             _seal(engine)
     return engine
 
@@ -199,8 +180,7 @@ def open_reader(db: str) -> Engine:
 def _server(url: URL, *, read_only: bool) -> Engine:
     """An engine for PostgreSQL; each of its connections is tried before it is used."""
     if url.get_backend_name() != "postgresql":
-        shown = url.render_as_string(hide_password=True)
-        raise SweeperError(f"--db {shown}: a file, or postgresql+psycopg://…")
+        raise SweeperError(f"--db {shown(url)}: a file, or postgresql+psycopg://…")
     options = f"-c lock_timeout={int(BUSY_SECONDS * 1000)}"
     if read_only:
         options += " -c default_transaction_read_only=on"
@@ -246,36 +226,25 @@ def _pragmas(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _create(engine: Engine, db: str, ledger: str) -> None:
-    """Makes the schema in an empty database, unless another driver is quicker."""
+def _schema_of(engine: Engine, db: str) -> str | None:
+    with engine.connect() as connection:
+        return schema_of(connection, db)
+
+
+def _create(engine: Engine, db: str, ledger: str) -> str:
+    """Makes the schema in an empty database, unless another driver is quicker; its version."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(7393)"))
-        if (tables := inspect(connection).get_table_names()) and "meta" not in tables:
-            raise SweeperError(f"{db} holds tables of another program; name another with --db")
-        if tables:
-            return
+        if version := schema_of(connection, db):
+            return version
+        refuse_foreign(connection, db)
         Base.metadata.create_all(connection)
         connection.execute(text(create_results_view(engine.dialect.name)))
         with Session(connection) as session:
             session.add_all([SchemaVersion(version_num=SCHEMA_VERSION), Meta(ledger=ledger)])
             session.flush()
-
-
-def _version(engine: Engine, db: str) -> str:
-    """The schema's version. Raises SweeperError when it is newer than this program."""
-    table = SchemaVersion.__tablename__
-    if not inspect(engine).has_table(table):
-        table = "alembic_version"  # until 0002
-    with engine.connect() as connection:
-        version: str | None = connection.scalar(text(f"SELECT version_num FROM {table}"))
-    if version is None:
-        raise damaged(db, "it does not say its schema's version")
-    if version > SCHEMA_VERSION:
-        raise SweeperError(
-            f"{db} has schema {version}, newer than this sweeper's {SCHEMA_VERSION}; upgrade it"
-        )
-    return version
+    return SCHEMA_VERSION
 
 
 def _check_writable(engine: Engine) -> None:

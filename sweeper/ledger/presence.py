@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, event
 
 from sweeper.errors import SweeperError
 from sweeper.ledger.lease import MovedError
-from sweeper.ledger.schema import Base, Meta
-from sweeper.ledger.trouble import damaged, recovery
+from sweeper.ledger.trouble import recovery
 
 
 def watch(engine: Engine, path: Path, db: str) -> None:
@@ -60,14 +58,3 @@ def refuse_log_alone(path: Path, db: str) -> None:
     log = path.with_name(f"{path.name}-wal")
     if not path.exists() and log.exists() and log.stat().st_size:
         raise SweeperError(f"{db} is gone, only its log is there; run `{recovery(db)}`")
-
-
-def check_whole(engine: Engine, db: str) -> None:
-    """Raises SweeperError unless everything is there that the current schema has."""
-    there = inspect(engine)
-    names = {*there.get_table_names(), *there.get_view_names()}
-    if missing := sorted({*Base.metadata.tables, "results"} - names):
-        raise damaged(db, f"it lacks {', '.join(missing)}")
-    with Session(engine) as session:
-        if session.scalar(select(Meta.ledger)) is None:
-            raise damaged(db, "it does not say which ledger it is")

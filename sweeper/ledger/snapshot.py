@@ -16,19 +16,24 @@ def snapshot(path: Path, patience: float) -> sqlite3.Connection:
     """
     copy = sqlite3.connect("", check_same_thread=False)
     while True:
-        before = _stamp(path)
-        # Without a log beside it nobody is writing, and `immutable` keeps SQLite from making one.
-        uri = f"file:{quote(str(path))}?mode=ro" + ("" if before[1] else "&immutable=1")
-        with closing(sqlite3.connect(uri, uri=True, timeout=patience)) as source:
+        before = stamp(path)
+        with closing(read_only(path, patience, has_log=before[1])) as source:
             # `backup` alone would wait for a lock for ever; this waits as long as it may.
             source.execute("BEGIN")
             source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             source.backup(copy)
-        if before[1] or _stamp(path) == before:
+        if before[1] or stamp(path) == before:
             return copy
         time.sleep(0.01)  # a driver has begun in this moment: the copy may be half of either
 
 
-def _stamp(path: Path) -> tuple[int, bool]:
+def read_only(path: Path, patience: float, *, has_log: bool) -> sqlite3.Connection:
+    """The file itself, to be read and no more."""
+    # Without a log beside it nobody is writing, and `immutable` keeps SQLite from making one.
+    uri = f"file:{quote(str(path))}?mode=ro" + ("" if has_log else "&immutable=1")
+    return sqlite3.connect(uri, uri=True, timeout=patience)
+
+
+def stamp(path: Path) -> tuple[int, bool]:
     """When the file changed last (ns), and whether there is a log beside it."""
     return path.stat().st_mtime_ns, path.with_name(path.name + "-wal").exists()

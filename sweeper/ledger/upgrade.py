@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, inspect, text
 
-from sweeper.errors import SweeperError
+from sweeper.ledger.check import OLD_VERSION_TABLE
 from sweeper.ledger.schema import SchemaVersion
 from sweeper.ledger.view import create_results_view
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-OLD_VERSION_TABLE = "alembic_version"  # until 0002
 
 
 def upgrade(engine: Engine) -> None:
@@ -31,12 +32,22 @@ def upgrade(engine: Engine) -> None:
 
 
 def back_up(engine: Engine, version: str) -> None:
-    """Copies a SQLite database to `<file>.backup-<version>`."""
-    copy = Path(f"{engine.url.database}.backup-{version}")
-    if copy.exists():
-        raise SweeperError(f"{copy} of an earlier upgrade is in the way; move it and try again")
+    """Copies a SQLite database to `<file>.backup-<version>`; an earlier backup stays too."""
+    copy = _unused(f"{engine.url.database}.backup-{version}")
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("VACUUM INTO ?", (str(copy),))
     finally:
         connection.close()
+
+
+def _unused(name: str) -> Path:
+    """An empty file of that name, or of that name and a number, that nobody else has."""
+    for number in itertools.count(1):
+        path = Path(name if number == 1 else f"{name}.{number}")
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.names import unknown
 from models.spec import BASELINES, OBJECTIVES
 from sweeper.errors import SweeperError
 from sweeper.study.code import principle_code
@@ -90,18 +91,14 @@ def load_grid(name: str) -> Grid:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SweeperError(f"grid file {name} is not TOML: {error}") from None
     except OSError as error:
-        raise SweeperError(
-            f"unknown grid '{name}'; choose one of {', '.join(GRIDS)}, or name a TOML file "
-            f"({error.strerror})"
-        ) from None
+        told = unknown("grid", name, GRIDS)
+        raise SweeperError(f"{told}, or name a TOML file ({error.strerror})") from None
     return _checked(_from_document(path.stem, document), source=name)
 
 
 def _from_document(stem: str, document: dict[str, Any]) -> Grid:
-    unknown = set(document) - {*_AXES, *_SECTIONS}
-    if unknown:
-        allowed = ", ".join((*_AXES, *_SECTIONS))
-        raise SweeperError(f"grid '{stem}': unknown key {_listed(unknown)}; allowed: {allowed}")
+    if strange := sorted(set(document) - {*_AXES, *_SECTIONS}):
+        raise SweeperError(f"grid '{stem}': {unknown('key', strange[0], (*_AXES, *_SECTIONS))}")
     for axis in _AXES:
         if not isinstance(document.get(axis, []), list):
             raise SweeperError(f"grid '{stem}': {axis} must be a list")
@@ -130,15 +127,8 @@ def _checked(grid: Grid, source: str) -> Grid:
 
 
 def _require(source: str, axis: str, names: tuple[str, ...], choices: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in choices]
-    if unknown:
-        raise SweeperError(
-            f"grid file {source}: unknown {axis} {_listed(unknown)}; known: {', '.join(choices)}"
-        )
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(map(str, names)))
+    if strange := [str(name) for name in names if name not in choices]:
+        raise SweeperError(f"grid file {source}: {unknown(axis, strange[0], choices)}")
 
 
 def override(preset: Preset, grid: Grid) -> Preset:
@@ -161,11 +151,8 @@ def override(preset: Preset, grid: Grid) -> Preset:
 def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
     current = getattr(preset, section)
     names = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
-    unknown = set(fields) - names
-    if unknown:
-        raise ValueError(
-            f"unknown field {_listed(unknown)} in [{section}]; known: {', '.join(sorted(names))}"
-        )
+    if strange := sorted(set(fields) - names):
+        raise ValueError(f"[{section}]: {unknown('field', strange[0], sorted(names))}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return dataclasses.replace(current, **values)
 

@@ -11,6 +11,7 @@ from models.names import unknown
     ("name", "says"),
     [
         ("papr", "unknown preset 'papr', did you mean 'paper'? choose one of paper, quick"),
+        ("PAPERS", "unknown preset 'PAPERS', did you mean 'paper'? choose one of paper, quick"),
         ("huge", "unknown preset 'huge'; choose one of paper, quick"),
     ],
 )

@@ -19,6 +19,8 @@ from tests.sweeper.cli.conftest import Refused
 from tests.sweeper.conftest import scored, train
 
 FILE = Path("results.db")
+RELEASED = Path(__file__).parents[1] / "ledger" / "released"
+NO_LOG = "PRAGMA journal_mode = DELETE"  # so that even a change of mode would be seen
 RECOVER = "move it away and run `sweeper recover`"
 
 
@@ -73,6 +75,18 @@ def is_no_file() -> None:
     (FILE / "x").touch()
 
 
+def older(*statements: str) -> Callable[[], None]:
+    """A database of release 0002, and what was then done to it."""
+
+    def run() -> None:
+        FILE.unlink()
+        with closing(sqlite3.connect(FILE)) as connection:
+            connection.executescript((RELEASED / "0002.sql").read_text())
+        sql(*statements)()
+
+    return run
+
+
 READ = ("status", "status --json", "export", "report", "resume --executor inline", "search")
 LAUNCH = ("launch --grid smoke --preset smoke --executor inline",)
 DRY = ("launch --grid smoke --preset smoke --dry-run",)
@@ -105,10 +119,45 @@ BROKEN: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
         (*READ, *DRY),
         "is not a database of sweeper",
     ),
+    "tables of another program": (
+        instead(sql("CREATE TABLE songs (title TEXT)")),
+        LAUNCH,
+        "holds tables of another program; name another with --db",
+    ),
+    "another program that has a meta and a version": (
+        instead(sql("CREATE TABLE meta (x)", "CREATE TABLE alembic_version (version_num)")),
+        LAUNCH,
+        "holds tables of another program; name another with --db",
+    ),
     "a newer schema": (
-        sql("UPDATE schema_version SET version_num = '9999'"),
+        sql(NO_LOG, "UPDATE schema_version SET version_num = '9999'"),
         ALL,
         "newer than this sweeper's",
+    ),
+    "a version that is none": (
+        sql(NO_LOG, "UPDATE schema_version SET version_num = 'abc'"),
+        ALL,
+        "'abc' is no version of a schema",
+    ),
+    "no table of versions": (
+        sql(NO_LOG, "DROP TABLE schema_version"),
+        ALL,
+        f"(it does not say its schema's version); {RECOVER}",
+    ),
+    "no table of identity": (
+        sql(NO_LOG, "DROP TABLE meta"),
+        ALL,
+        f"(it lacks meta); {RECOVER}",
+    ),
+    "an older schema without a table": (
+        older("DROP TABLE scores"),
+        ALL,
+        RECOVER,
+    ),
+    "an older schema with a run config that is no JSON": (
+        older("UPDATE runs SET config = '{'"),
+        ALL,
+        "run config",
     ),
     "no version": (sql("DELETE FROM schema_version"), ALL, "does not say its schema's version"),
     "no identity": (sql("DELETE FROM meta"), ALL, "does not say which ledger it is"),

@@ -17,6 +17,6 @@ def test_a_copy_in_which_a_driver_has_begun_is_made_again(
     """Without a log beside it the file is copied unlocked: then it must not have changed."""
     open_writer(file).dispose()
     stamps = iter([(1, False), (2, False), (2, False), (2, False)])
-    monkeypatch.setattr(snapshots, "_stamp", lambda _path: next(stamps))
+    monkeypatch.setattr(snapshots, "stamp", lambda _path: next(stamps))
     snapshot(Path(file), 1.0).close()
     assert list(stamps) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from sweeper.ledger import connect, read, upgrade
+from sweeper.ledger import check, connect, read, upgrade
 from sweeper.ledger.connect import open_reader, open_writer, writer
 from sweeper.ledger.schema import SCHEMA_VERSION, Base
 from sweeper.ledger.write import Ledger
@@ -132,7 +132,8 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(upgrade.MIGRATIONS, ahead)
     (ahead / "versions" / "0005_later.py").write_text(NEXT)
     monkeypatch.setattr(upgrade, "MIGRATIONS", ahead)
-    monkeypatch.setattr(connect, "SCHEMA_VERSION", "0005")
+    for module in (check, connect):
+        monkeypatch.setattr(module, "SCHEMA_VERSION", "0005")
 
 
 @pytest.mark.usefixtures("next_release")

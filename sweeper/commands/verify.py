@@ -18,13 +18,14 @@ from sweeper.console.summary import command
 from sweeper.console.words import counted, printable
 from sweeper.data import audit as cached
 from sweeper.driver.outbox import spools_of
-from sweeper.errors import SweepHeldError
+from sweeper.errors import SweepHeldError, redact
 from sweeper.findings import Audit, Finding, some
 from sweeper.ledger import audit as ledgers
 from sweeper.ledger import read
-from sweeper.ledger.connect import database_url, ledger_id, open_reader, redacted, writer
+from sweeper.ledger.connect import ledger_id, open_reader, writer
 from sweeper.ledger.lease import LIVE, UNKNOWN, holders
 from sweeper.ledger.trouble import damaged
+from sweeper.ledger.url import database_url, is_sqlite
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.storage import audit as storages
@@ -71,7 +72,7 @@ def examine(db: str) -> Examined:
     engine = open_reader(db)
     try:
         if how := ledgers.broken_pages(engine):
-            raise damaged(redacted(db), how)
+            raise damaged(redact(db), how)
         with Session(engine) as session:
             drivers = holders(session)
         at_work = {id for id, driver in drivers.items() if driver.verdict in (LIVE, UNKNOWN)}
@@ -88,7 +89,7 @@ def examine(db: str) -> Examined:
 
 def _spools(engine: Engine, db: str, sweeps: Iterable[read.SweepInfo]) -> Iterator[Finding]:
     url, ledger = database_url(db), ledger_id(engine)
-    file = url.database if url.get_backend_name() == "sqlite" else None
+    file = url.database if is_sqlite(url) else None
     for sweep in sweeps:
         for path in spools_of(file, ledger, sweep.id):
             detail = f"{path}, of sweep '{sweep.name}'"

@@ -10,7 +10,7 @@ An event is a dict: `t` (seconds), `what`, `type` (invoke, then ok or unknown; e
 | damaged | info | `key`: its checkpoint has a wrong byte |
 | stored | info | `key`, `attempt`, `digest`, `epochs` (first, last, count): scores are stored |
 | attempt | info | a worker has begun: `attempt`, `key`, `from_epoch` |
-| status | invoke; ok | `finished`, `running`, `runs`: as `sweeper status` counts them |
+| status | invoke; ok; unknown: it could not look | `finished`, `running`, `runs`, as told |
 | sign | info | something has moved: work, the log, a process |
 | end | info | `keys`: stored at the end; `litter`; `digests` of an undisturbed sweep |
 """
@@ -207,6 +207,8 @@ class Model:
             return
         assert self.status
         before, self.status = self.status, None
+        if event["type"] == "unknown":
+            return
         finished = event["finished"]
         if not before["stored"] <= finished <= len(self.stored):
             span = f"{before['stored']} to {len(self.stored)}"

@@ -16,6 +16,8 @@ GOOD = """
      5 planned keys=['a','b','c']
      9 attempt attempt=1 key='a' from_epoch=0
      9 attempt attempt=2 key='b' from_epoch=0
+     6 status invoke
+     7 status unknown
     10 status invoke
     11 status ok finished=0 running=2 runs=3
     20 stored key='a' attempt=1 epochs=[1,4,4] digest='A'

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.driver import keeper, watch
 from tests.faults.conftest import Sweep, counts
+from tests.faults.processes import members, session, vital
 from tests.faults.test_ray import in_training, left, long_sweep, start, wait_until
 
 pytestmark = pytest.mark.faults
@@ -22,24 +22,6 @@ pytestmark = pytest.mark.faults
 END_SECONDS = 20.0
 ORPHAN_SECONDS = 10.0
 LOOPBACK = re.compile(r"0100007F|0{16}FFFF00000100007F|0{24}01000000")  # the second: v4 as v6
-
-
-def vital(driver: int, name: str) -> int | None:
-    """The driver's raylet or gcs_server, once there is one."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        found, state, parent = watch._stat(int(entry.name))
-        if (found, parent) == (name, driver) and state != "Z":
-            return int(entry.name)
-    return None
-
-
-def session(driver: int) -> Path:
-    (path,) = Path("/tmp").glob(f"sweeper-ray-{driver}-*")
-    return path
-
-
-def members(path: Path, driver: int) -> list[int]:
-    return keeper.processes_of(path, driver)
 
 
 def vanished(path: Path, driver: int, seconds: float) -> bool:
@@ -112,19 +94,6 @@ def test_a_launch_whose_ray_dies_while_it_ends_ends_too(sweep: Sweep, name: str)
     assert "Traceback" not in sweep.output
     assert vanished(path, process.pid, 0)
     counts["injected"] += 1
-
-
-def test_a_launch_after_rays_death_loses_and_repeats_nothing(
-    sweep: Sweep, assert_whole: object
-) -> None:
-    process = start(sweep, SWEEPER_CHECKPOINT_SECONDS="0.2")
-    wait_until(sweep, process, lambda: bool(sweep.finished()))
-    acknowledged = sweep.finished()
-    if victim := vital(process.pid, "raylet"):
-        os.kill(victim, signal.SIGKILL)
-    assert left(process, sweep) in (0, 4), sweep.output
-    assert left(start(sweep), sweep) == 0, sweep.output
-    assert_whole(sweep, acknowledged)  # type: ignore[operator]
 
 
 def test_nothing_of_a_killed_drivers_session_lives_on(sweep: Sweep) -> None:

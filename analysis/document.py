@@ -22,7 +22,8 @@ from analysis.configurations import (
     in_order,
 )
 from analysis.effects import spearman, subspace_effects
-from analysis.results import ACCURACIES, MARGINS, TASKS, Provenance, load_results
+from analysis.facets import facets
+from analysis.results import ACCURACIES, MARGINS, TASKS, Provenance, Results, load_results
 from analysis.selection import select
 from analysis.training import Training, load_training
 from analysis.trainings import Trainings
@@ -45,23 +46,33 @@ def document(engine: Engine, sweeps: Sequence[str], launches: Mapping[str, str])
     The later sweeps are each compared with the first. Never writes. Raises ValueError for a sweep
     that is not there.
     """
-    parts = [_Sweep(engine, name) for name in sweeps]
+    parts = [part for name in sweeps for part in _parts(engine, name)]
     pairs = [_paired(parts[0], later) | {"a": 0, "b": b} for b, later in enumerate(parts[1:], 1)]
     return {
         "schema": VERSION,
         "interval": INTERVAL,
         "live": None,
-        "sweeps": [part.as_json(launches[part.name]) for part in parts],
+        "sweeps": [part.as_json(launches[part.sweep]) for part in parts],
         "pairs": pairs,
     }
+
+
+def _parts(engine: Engine, sweep: str) -> list[_Sweep]:
+    """A sweep; one with further axes as a grid for each place on them."""
+    training = load_training(engine, sweep)
+    grids = facets(load_results(engine, sweep))
+    return [
+        _Sweep(sweep, f"{sweep} · {place}" if place else sweep, grid, training.of(grid.frame))
+        for place, grid in grids.items()
+    ]
 
 
 class _Sweep:
     """A sweep's rows, and its configurations with and without finished runs."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
-        self.results, self.training = load_results(engine, name), load_training(engine, name)
-        self.name = name
+    def __init__(self, sweep: str, name: str, results: Results, training: Training) -> None:
+        self.sweep, self.name = sweep, name  # the name is the sweep's, and its place on its axes
+        self.results, self.training = results, training
         self.cells = self.results.frame.assign(configuration=_names(self.results.frame))
         self.means = configurations(self.cells)
         self.table = _planned(self.cells).merge(
@@ -140,7 +151,7 @@ class _Sweep:
 
 def _names(frame: pd.DataFrame) -> pd.Series[str]:
     """The configuration or baseline of each cell, as `configurations` names it."""
-    names = frame["label"].str.replace(r" seed \d+$", "", regex=True)
+    names = frame["label"].str.replace(r"^(.* λ=\S+).*$| seed \d+$", r"\1", regex=True)
     multiview = frame["kind"] == "multiview"
     return names.where(multiview, frame["kind"]).mask(frame["lam"] == 1, RECONSTRUCTION_ONLY)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import findings, table1, views
+from analysis import facets, findings, table1, views
 from analysis.comparison import Comparison
 from analysis.figures import encoders, figure2, figure3, figure4, style
 from analysis.files import Files, write_files
@@ -83,6 +83,32 @@ def report(
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
         files |= _findings(results) | _views(results)
     return Written(write_files(files, out), omitted)
+
+
+def report_facets(
+    results: Results,
+    figures: Collection[int],
+    tables: Collection[int],
+    out: Path,
+    formats: Sequence[str],
+    paper: bool,
+) -> Written:
+    """A report; of a sweep with further axes one in a folder for each place on them.
+
+    Beside the folders stands `axes.{md,csv}`, which compares them.
+    """
+    grids = facets.facets(results)
+    if set(grids) == {""}:
+        return report(results, figures, tables, out, formats, paper)
+    table = facets.compared(results)
+    text = _text(facets.markdown(table), results.provenance)
+    paths = write_files({"axes.md": text, "axes.csv": _csv(facets.numbers(table))}, out)
+    omitted = []
+    for name, grid in grids.items():
+        written = report(grid, figures, tables, out / name.replace("/", "-"), formats, paper)
+        paths += written.paths
+        omitted += [f"{name}: {line}" for line in written.omitted]
+    return Written(paths, omitted)
 
 
 def report_comparison(

@@ -79,7 +79,9 @@ def load_results(engine: Engine, sweep: str) -> Results:
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
-    provenance = _provenance(sweep, rows, frame, _data(engine, sweep))
+    canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    provenance = provenance_of(sweep, digest, frame, _data(engine, sweep))
     measures = _measures(engine, sweep)
     return Results(frame, provenance, load_clips(engine, sweep, frame), measures)
 
@@ -115,17 +117,15 @@ def _data(engine: Engine, sweep: str) -> str:
     return f"{options['dataset']} through {options['encoder']}" if "dataset" in options else ""
 
 
-def _provenance(
-    sweep: str, rows: list[dict[str, Any]], frame: pd.DataFrame, data: str
-) -> Provenance:
-    canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+def provenance_of(sweep: str, digest: str, frame: pd.DataFrame, data: str) -> Provenance:
+    """What is to be told of these rows of a sweep."""
     finished = frame["state"] == "finished"
     rest = frame[~finished]
     state = rest["state"].where(rest["state"].isin(_UNFINISHED), "missing")
     labels = rest.groupby(state)["label"].agg(tuple).to_dict()
     return Provenance(
         sweep=sweep,
-        digest=hashlib.sha256(canonical.encode()).hexdigest(),
+        digest=digest,
         seeds=frame.loc[finished, "seed"].nunique(),
         cells=len(frame),
         finished=int(finished.sum()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -28,6 +28,14 @@ class Training:
     curves: pd.DataFrame  # run_key, epoch, the losses; the latest attempt of a run that has any
     troubles: list[dict[str, Any]]  # run, state, cause, traceback of runs that did not finish
     made: dict[str, Any]  # attempts, hours of packs, devices, commits, versions
+
+    def of(self, cells: pd.DataFrame) -> Training:
+        """What is of these cells' runs, but for what the whole sweep was made with."""
+        keys = set(cells["run_key"])
+        shown = {key[:12] for key in keys}
+        troubles = [trouble for trouble in self.troubles if trouble["run"] in shown]
+        curves = self.curves[self.curves["run_key"].isin(keys)]
+        return replace(self, curves=curves, troubles=troubles)
 
 
 def load_training(engine: Engine, sweep: str) -> Training:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +32,7 @@ from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root, reachable
 from sweeper.storage.results import Manifest, find_result, leave_manifest
+from sweeper.study.axes import placed
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
 from sweeper.study.plan import Plan, reference_of
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sweeper.driver.execute import Executor
 
 Cells = Sequence[tuple[Cell, RunConfig]]
+ENCODER_AXIS = "data.encoder"
 DataProgress = Callable[[int, int, str], None]  # clips done, clips in all, what is being done
 
 
@@ -63,15 +65,33 @@ class Watcher(Protocol):
 def expand(request: Request) -> Cells:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
     grid = load_grid(request.grid)
-    config_of = study_of(request, grid)
-    return [(cell, config_of(cell)) for cell in grid.cells(request.seeds)]
+    return grid.filled(request.seeds, study_of(request, grid))
 
 
 def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
     study = override(preset(request.preset), grid)
-    data = data_config(study.data, request.dataset, source_of(request))
-    return partial(run_config, preset=dataclasses.replace(study, data=data))
+
+    @cache
+    def data_of(data: DataConfig, encoder: str) -> DataConfig:
+        source = dataclasses.replace(source_of(request), encoder=encoder)
+        return data_config(data, request.dataset, source)
+
+    def config_of(cell: Cell) -> RunConfig:
+        point = dict(cell.axes)
+        encoder = point.pop(ENCODER_AXIS, request.encoder)
+        placed_study = placed(study, point)
+        data = data_of(placed_study.data, encoder)
+        return run_config(cell, dataclasses.replace(placed_study, data=data))
+
+    return config_of
+
+
+def widened(request: Request, cells: Cells) -> Request:
+    """The request with the encoders of its cells, by the fingerprints of their latents."""
+    axes = ((run, dict(cell.axes)) for cell, run in cells)
+    of_axis = {run.data.fingerprint: a[ENCODER_AXIS] for run, a in axes if ENCODER_AXIS in a}
+    return dataclasses.replace(request, encoders={**request.encoders, **of_axis})
 
 
 def source_of(request: Request) -> Source:

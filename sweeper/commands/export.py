@@ -28,7 +28,7 @@ def export(db: str, name: str | None, every: bool, format: str, out: Path | None
         raise SweeperError("parquet is no text; give a file with --out")
     sweep = read.find_sweep(engine, name)
     if format == "document":
-        grids = [other.name for other in read.sweeps(engine) if not other.options.get("encoders")]
+        grids = [other.name for other in read.sweeps(engine) if not other.compares_encoders]
         text = json.dumps(document_of(engine, grids if every else [sweep.name], db)) + "\n"
     else:
         frame = read.results(engine, None if every else sweep.name)

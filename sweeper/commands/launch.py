@@ -19,7 +19,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.storage.files import check_writable
 from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
-from sweeper.sweep import Cells, expand, register, train_missing
+from sweeper.sweep import Cells, expand, register, train_missing, widened
 
 if TYPE_CHECKING:
     from sweeper.driver.execute import Executor
@@ -39,7 +39,7 @@ def launch(
     name, cells = request.sweep_name(name), expand(request)
     check_writable(request.storage)
     with writer(db) as engine, Ledger.of(engine, name) as ledger:
-        register(ledger, request, cells, note)
+        register(ledger, widened(request, cells), cells, note)
         return train(ledger, db, executor, retry_failed, console)
 
 

@@ -42,7 +42,7 @@ def document_of(engine: Engine, names: Sequence[str], db: str) -> dict[str, Any]
     asked: Sequence[str | None] = names or [None]
     sweeps = [read.find_sweep(engine, name) for name in asked]
     for sweep in sweeps:
-        if sweep.options.get("encoders"):
+        if sweep.compares_encoders:
             raise SweeperError(
                 f"sweep '{sweep.name}' compares encoders and has no grid; "
                 "draw it with `sweeper report`, or name another sweep"

@@ -41,7 +41,7 @@ def write_report(
                 raise SweeperError(f"there is no {what} {number}; choose from: {choices}")
     engine = open_reader(db)
     sweep = read.find_sweep(engine, name)
-    if sweep.options.get("encoders"):
+    if sweep.compares_encoders:
         if figures or tables:
             raise SweeperError(
                 f"sweep '{sweep.name}' compares encoders and has a figure of its own; "
@@ -51,12 +51,12 @@ def write_report(
         return
     if not figures and not tables:
         figures, tables = FIGURES, TABLES
-    from analysis.report import report
+    from analysis.report import report_facets
     from analysis.results import load_results
 
     with _clear_errors():
         results = load_results(engine, sweep.name)
-        written = report(results, figures or (), tables or (), out, formats, paper)
+        written = report_facets(results, figures or (), tables or (), out, formats, paper)
     _print_lines([*written.paths, *written.omitted], console)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis.places import fits, name_of_place, places_of, whole_places
 from sweeper.console.words import printable
 from sweeper.states import STOPPED, State
 
@@ -49,7 +52,8 @@ def matrix(cells: pd.DataFrame) -> RenderableType:
 
 
 def _has_marks(cells: pd.DataFrame) -> bool:
-    points = cells.groupby(["kind", "principle", "objective", "lam"], dropna=False)
+    axes = [name for name in ("kind", "principle", "objective", "lam", "point") if name in cells]
+    points = cells.groupby(axes, dropna=False)
     return bool((points.size() <= FEW).any())
 
 
@@ -65,10 +69,22 @@ def _table(grid: pd.DataFrame) -> Table:
     table = Table("λ", box=None, padding=(0, 1), header_style="dim")
     for lam in lambdas:
         table.add_column(f"{lam:g}", justify="center")
-    for (principle, objective), row in grid.groupby(["principle", "objective"], sort=False):
-        marks = [_marks(row.loc[row["lam"] == lam, "state"]) for lam in lambdas]
-        table.add_row(Text(printable(f"{principle} {objective}")), *marks)
+    for (principle, objective), pair in grid.groupby(["principle", "objective"], sort=False):
+        for name, row in _rows(pair):
+            marks = [_marks(row.loc[row["lam"] == lam, "state"]) for lam in lambdas]
+            table.add_row(Text(printable(f"{principle} {objective} {name}".strip())), *marks)
     return table
+
+
+def _rows(pair: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The cells of a principle and objective, for each place on the grid's further axes.
+
+    A cell in which an axis plays no part, as at λ = 1, stands in the row of every value.
+    """
+    places = places_of(pair)
+    wholes = list(whole_places(places)) or [{}]
+    for whole in wholes:
+        yield name_of_place(whole), pair[[fits(place, whole) for place in places]]
 
 
 def _line(baselines: pd.DataFrame) -> Text:

@@ -51,6 +51,11 @@ class SweepInfo:
     git_commit: str | None  # of the repository that it was launched from
     git_dirty: bool | None
 
+    @property
+    def compares_encoders(self) -> bool:
+        """Whether it is no grid, but the frozen encoders side by side."""
+        return self.options.get("grid") == "encoders"
+
 
 def _info(row: Sweep) -> SweepInfo:
     try:
@@ -107,7 +112,9 @@ def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
 
 
 def _cell(row: CellRow) -> Cell:
-    cell = Cell(row.kind, row.seed, row.principle, row.objective, row.lam)
+    further = {name: value for name, value in json.loads(row.point).items() if "." in name}
+    axes = tuple(further.items())
+    cell = Cell(row.kind, row.seed, row.principle, row.objective, row.lam, axes=axes)
     if cell.label == row.label:
         return cell
     encoder = row.label.removeprefix(f"{row.kind} ").removesuffix(f" seed {row.seed}")

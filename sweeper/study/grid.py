@@ -6,14 +6,16 @@ import dataclasses
 import itertools
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.places import name_of_place
 from models.names import unknown
 from models.spec import BASELINES, OBJECTIVES
 from sweeper.errors import SweeperError
+from sweeper.study.axes import NAMED, Axes, Point, axes_of, kept, placed, plays_part
 from sweeper.study.code import principle_code
 from sweeper.study.config import RunConfig
 from sweeper.study.presets import Preset
@@ -31,21 +33,34 @@ class Cell:
     objective: str | None = None
     lam: float | None = None
     encoder: str | None = None  # told only in a sweep that compares several
+    axes: tuple[tuple[str, Any], ...] = ()  # its place on the grid's further axes: see axes.py
+
+    def __post_init__(self) -> None:
+        frozen = ((name, tuple(v) if isinstance(v, list) else v) for name, v in self.axes)
+        object.__setattr__(self, "axes", tuple(frozen))  # as JSON has them, they are lists
 
     @property
     def label(self) -> str:
-        """The cell's name, unique in its sweep: `Cosine SEP λ=0.6 seed 0`, `encoder seed 0`."""
-        if self.encoder:
-            return f"{self.kind} {self.encoder} seed {self.seed}"
-        if self.kind != "multiview":
-            return f"{self.kind} seed {self.seed}"
-        return f"{self.principle} {self.objective} λ={self.lam:g} seed {self.seed}"
+        """The cell's name, unique in its sweep: `Cosine SEP λ=0.6 seed 0`, `encoder seed 0`.
+
+        Further axes stand before the seed: `InfoNCE SIM λ=0.6 temperature=0.1 seed 0`.
+        """
+        parts = [self.kind, *([self.encoder] if self.encoder else [])]
+        if self.kind == "multiview":
+            parts = [str(self.principle), str(self.objective), f"λ={self.lam:g}"]
+        further = [name_of_place(dict(self.axes))] if self.axes else []
+        return " ".join([*parts, *further, f"seed {self.seed}"])
 
     @property
-    def point(self) -> dict[str, str | float]:
+    def point(self) -> Point:
         """Its place on every axis that it has one on."""
-        axes = ("principle", "objective", "lam", "encoder")
-        return {axis: value for axis in axes if (value := getattr(self, axis)) is not None}
+        named = {axis: getattr(self, axis) for axis in (*NAMED, "encoder")}
+        return {axis: v for axis, v in (named | dict(self.axes)).items() if v is not None}
+
+    def along(self, run: RunConfig) -> Cell:
+        """The cell without the axes that play no part in the run that fills it."""
+        axes = tuple((name, value) for name, value in self.axes if plays_part(run, name))
+        return dataclasses.replace(self, axes=axes)
 
 
 @dataclass(frozen=True)
@@ -57,17 +72,33 @@ class Grid:
     objectives: tuple[str, ...] = tuple(OBJECTIVES)
     lambdas: tuple[float, ...] = LAMBDAS
     baselines: tuple[str, ...] = ()
+    axes: Axes = field(default_factory=Axes)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def cells(self, seeds: int) -> list[Cell]:
-        """Every cell for seeds 0 … `seeds` − 1."""
+        """Every cell for seeds 0 … `seeds` − 1, with a place on every axis."""
         return [cell for seed in range(seeds) for cell in self._of_seed(seed)]
 
+    def filled(
+        self, seeds: int, config_of: Callable[[Cell], RunConfig]
+    ) -> list[tuple[Cell, RunConfig]]:
+        """Every cell and its run; a cell has a place on those axes alone that its run knows."""
+        found: dict[str, tuple[Cell, RunConfig]] = {}
+        for cell in self.cells(seeds):
+            run = config_of(cell)
+            cell = cell.along(run)
+            found.setdefault(cell.label, (cell, run))
+        return list(found.values())
+
     def _of_seed(self, seed: int) -> Iterator[Cell]:
-        for point in itertools.product(self.principles, self.objectives, self.lambdas):
-            yield Cell("multiview", seed, *point)
-        for kind in self.baselines:
-            yield Cell(kind, seed)
+        named = list(itertools.product(self.principles, self.objectives, self.lambdas))
+        for point in self.axes.points():
+            axes = tuple(point.items())
+            cells = [Cell("multiview", seed, *place, axes=axes) for place in named]
+            chosen = kept([cell.point for cell in cells], self.axes.where)
+            yield from itertools.compress(cells, chosen)
+            if any(chosen) or not cells:
+                yield from (Cell(kind, seed, axes=axes) for kind in self.baselines)
 
 
 _PAPER = ("InfoNCE", "Cosine", "VICReg")
@@ -79,6 +110,9 @@ GRIDS = {
 }
 _SECTIONS = ("data", "model", "loss", "training", "probe")
 _AXES = ("principles", "objectives", "lambdas", "baselines")
+_FURTHER = ("axes", "zip", "where")
+# The paper's axes by their names in [axes].
+_SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 
 
 def load_grid(name: str) -> Grid:
@@ -97,8 +131,10 @@ def load_grid(name: str) -> Grid:
 
 
 def _from_document(stem: str, document: dict[str, Any]) -> Grid:
-    if strange := sorted(set(document) - {*_AXES, *_SECTIONS}):
-        raise SweeperError(f"grid '{stem}': {unknown('key', strange[0], (*_AXES, *_SECTIONS))}")
+    document = _with_synonyms(stem, document)
+    known = (*_AXES, *_FURTHER, *_SECTIONS)
+    if strange := sorted(set(document) - set(known)):
+        raise SweeperError(f"grid '{stem}': {unknown('key', strange[0], known)}")
     for axis in _AXES:
         if not isinstance(document.get(axis, []), list):
             raise SweeperError(f"grid '{stem}': {axis} must be a list")
@@ -106,7 +142,30 @@ def _from_document(stem: str, document: dict[str, Any]) -> Grid:
         if not isinstance(document.get(section, {}), dict):
             raise SweeperError(f"grid '{stem}': [{section}] must be one table of fields")
     axes: dict[str, Any] = {axis: tuple(document[axis]) for axis in _AXES if axis in document}
-    return Grid(stem, **axes, overrides={k: document[k] for k in _SECTIONS if k in document})
+    overrides = {section: document[section] for section in _SECTIONS if section in document}
+    try:
+        further = axes_of(document)
+    except ValueError as error:
+        raise SweeperError(f"grid '{stem}': {error}") from None
+    for name in further.values:
+        section, _, field = name.partition(".")
+        if field in overrides.get(section, {}):
+            raise SweeperError(f"grid '{stem}': {name} is an axis, and [{section}] has it too")
+    return Grid(stem, **axes, axes=further, overrides=overrides)
+
+
+def _with_synonyms(stem: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """`axes.lam` is `lambdas`, and so on."""
+    further = document.get("axes", {})
+    if not isinstance(further, dict):
+        raise SweeperError(f"grid '{stem}': [axes] must be one table of lists")
+    document, rest = dict(document), dict(further)
+    for name, plural in _SYNONYMS.items():
+        if name in rest:
+            if plural in document:
+                raise SweeperError(f"grid '{stem}' has both {plural} and {name} in [axes]")
+            document[plural] = rest.pop(name)
+    return {**document, "axes": rest}
 
 
 def _checked(grid: Grid, source: str) -> Grid:
@@ -118,7 +177,10 @@ def _checked(grid: Grid, source: str) -> Grid:
     for lam in grid.lambdas:
         if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
             raise SweeperError(f"grid file {source}: λ = {lam!r} is outside [0, 1]")
-    labels = [cell.label for cell in grid.cells(1)]
+    try:
+        labels = [cell.label for cell in grid.cells(1)]
+    except ValueError as error:
+        raise SweeperError(f"grid file {source}: {error}") from None
     if not labels:
         raise SweeperError(f"grid file {source} has no cells; give principles or baselines")
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
@@ -143,6 +205,8 @@ def override(preset: Preset, grid: Grid) -> Preset:
         )
         for section in (study.data, study.model, study.loss, study.training, study.probe):
             section.check()
+        for point in grid.axes.points():
+            placed(study, point)
     except ValueError as error:
         raise SweeperError(f"grid '{grid.name}': {error}") from None
     return study
@@ -158,7 +222,10 @@ def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
 
 
 def run_config(cell: Cell, preset: Preset) -> RunConfig:
-    """What is trained for a cell, resolved: cells that train the same have equal configs."""
+    """What is trained for a cell, resolved: cells that train the same have equal configs.
+
+    `preset` has the cell's place on the grid's further axes.
+    """
     principle = "InfoNCE" if cell.kind.startswith("cl-") else cell.principle
     return RunConfig(
         kind=cell.kind,

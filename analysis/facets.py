@@ -1,0 +1,88 @@
+"""A sweep with further axes as several grids of the paper's three: one a value of those axes.
+
+The paper's figures show principle, objective and λ. A sweep that varies the temperature too is as
+many such grids as there are temperatures; a cell in which an axis plays no part (λ = 1, say) stands
+in each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis.claims import ACCURACY
+from analysis.configurations import OBJECTIVES, RECONSTRUCTION_ONLY, finished_runs
+from analysis.findings import estimate
+from analysis.intervals import interval
+from analysis.markdown import markdown_table
+from analysis.places import Place, fits, name_of_place, places_of, whole_places
+from analysis.results import Results, provenance_of
+
+
+def facets(results: Results) -> dict[str, Results]:
+    """The grids of a sweep, by name (`temperature=0.1`); one without a name where it is one."""
+    places = places_of(results.frame)
+    wholes = list(whole_places(places))
+    if not wholes:
+        return {"": results}
+    return {
+        name_of_place(whole): _facet(results, [fits(place, whole) for place in places], whole)
+        for whole in wholes
+    }
+
+
+def _facet(results: Results, chosen: list[bool], place: Place) -> Results:
+    frame, whole = results.frame[chosen].reset_index(drop=True), results.provenance
+    name = f"{whole.sweep} · {name_of_place(place)}"
+    return replace(
+        results, frame=frame, provenance=provenance_of(name, whole.digest, frame, whole.data)
+    )
+
+
+_COMPARED = ("delta_pitch", "delta_instrument", "mean_overall")
+
+
+def compared(results: Results) -> pd.DataFrame:
+    """One row a facet and objective: means over principles and 0 < λ < 1, and their intervals.
+
+    Reconstruction only stands among the objectives. The interval is Student's, over the seeds'
+    means.
+    """
+    rows = []
+    for name, facet in facets(results).items():
+        runs = finished_runs(facet.frame)
+        runs = runs[(runs["kind"] == "multiview") & (runs["lam"] > 0)]
+        shown = runs["objective"].where(runs["lam"] < 1, RECONSTRUCTION_ONLY)
+        for objective in (RECONSTRUCTION_ONLY, *OBJECTIVES):
+            of_seed = runs[shown == objective].groupby("seed")[list(_COMPARED)].mean()
+            if len(of_seed):
+                found = {m: interval(of_seed[m].to_numpy()[:, None]) for m in _COMPARED}
+                rows.append({"facet": name, "objective": objective, "seeds": len(of_seed), **found})
+    return pd.DataFrame(rows, columns=["facet", "objective", "seeds", *_COMPARED])
+
+
+def numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The comparison with each mean and the ends of its interval in columns of their own."""
+    ends = {
+        f"{name}{edge}": [getattr(each, part) for each in table[name]]
+        for name in _COMPARED
+        for edge, part in (("", "mean"), ("_low", "low"), ("_high", "high"))
+    }
+    return table.drop(columns=list(_COMPARED)).assign(**ends)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The comparison as a table."""
+    shown = table.assign(
+        seeds=table["seeds"].astype(str),
+        **{name: [estimate(each, ACCURACY) for each in table[name]] for name in _COMPARED},
+    )
+    heads = {"delta_pitch": "Δ pitch", "delta_instrument": "Δ instrument",
+             "mean_overall": "overall accuracy", "facet": ""}  # fmt: skip
+    return (
+        "# Along the further axes\n\nMeans over principles and 0 < λ < 1 [95 % over seeds]; each "
+        "folder beside this file has the figures of one place on the axes.\n\n"
+        + markdown_table(shown.rename(columns=heads))
+        + "\n"
+    )

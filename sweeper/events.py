@@ -91,6 +91,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A worker's process lives, and has nothing else to tell of its pack."""
+
+    pack: str
+    durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class Results:
     """Runs of a pack are trained and probed."""
 
@@ -155,7 +163,7 @@ class Interrupted:
     durable: ClassVar[bool] = False
 
 
-FromWorker = Placed | Progress | Results | Noted | Broke
+FromWorker = Placed | Progress | Alive | Results | Noted | Broke
 Event = Planned | Started | FromWorker | Lost | Ended | Closed | Interrupted
 
 _KINDS: dict[str, type[Event]] = {

@@ -1,6 +1,7 @@
 """Faults on demand, for the tests: SWEEPER_FAULT=ACTION@POINT[#N] strikes at a named point.
 
-ACTION is `kill` (SIGKILL to this process), `raise`, or `oom` (raise as if memory had run out).
+ACTION is `kill` (SIGKILL to this process), `stop` (SIGSTOP), `raise`, or `oom` (raise as if memory
+had run out).
 It strikes at the N-th passage of the process through POINT, once in all; with a trailing `*`
 every time from then on. POINT may end in a prefix of what is passed there (`epoch=3fa9`).
 SWEEPER_FAULT_LOG names the file in which every strike is noted: the proof that it happened.
@@ -49,4 +50,7 @@ def _note(plan: str, name: str) -> bool:
 def _strike(action: str, name: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     raise (MemoryError if action == "oom" else RuntimeError)(f"injected at {name}")

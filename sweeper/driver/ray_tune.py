@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
 from ray.tune import Callback
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.ray_cluster import GPU_SHARE, Slots
 from sweeper.driver.ray_session import Cluster, ray_cluster
 from sweeper.driver.recorder import Recorder
+from sweeper.driver.silence import Silence
 from sweeper.errors import SweeperError
-from sweeper.events import Ended, Lost
+from sweeper.events import Alive, Ended, FromWorker, Lost, Noted
 from sweeper.states import State
+from sweeper.worker.pulse import pulsing
 from sweeper.worker.trial import TrialOptions, run_trial
+
+PULSES = 60  # that a worker has time for before it is taken for frozen
 
 
 class RayTune:
@@ -51,8 +58,18 @@ class RayTune:
     ) -> None:
         """Runs the queue's packs as trials until there are none, or it is time to stop."""
 
+        silence = Silence()
+        pulse = silence.limit / PULSES
+
         def sweeper_pack(config: dict[str, Any]) -> None:
-            run_trial(config["assignment"], options, lambda event: tune.report({"event": event}))
+            assignment = config["assignment"]
+            place = (ray.get_runtime_context().get_node_id(), os.getpid())
+
+            def report(event: FromWorker) -> None:
+                tune.report({"event": event, "place": place})
+
+            with pulsing(report, assignment.pack, pulse) as send:
+                run_trial(assignment, options, send)
 
         # As many workers may start at once as can run; Tune's own bound is one.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
@@ -71,7 +88,7 @@ class RayTune:
                     storage_path=str(self._cluster.directory / "tune"),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
-                    callbacks=[TuneCallback(recorder, thread.dead)],
+                    callbacks=[TuneCallback(recorder, thread.dead, silence, kill_worker)],
                     stop=StopWhenAsked(stop),
                 ),
             )
@@ -118,9 +135,28 @@ class PackSearcher(Searcher):  # type: ignore[misc]
 class TuneCallback(Callback):  # type: ignore[misc]
     """Passes what happens to trials to the recorder. An exception here would end the experiment."""
 
-    def __init__(self, recorder: Recorder, dead: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        dead: Callable[[], str | None],
+        silence: Silence,
+        kill: Callable[[str, int], None],
+    ) -> None:
         self._recorder = recorder
         self._dead = dead
+        self._silence = silence
+        self._kill = kill
+
+    def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+        """A frozen worker is killed: its pack is then lost, and tried again like any other."""
+        for frozen in self._silence.frozen():
+            try:
+                self._kill(*frozen.place)
+                what = "is killed"
+            except Exception as error:  # nothing may be raised in Tune's loop
+                what = f"cannot be killed: {type(error).__name__}: {error}"
+            detail = f"{frozen.pack}: its worker was silent for {frozen.seconds:.0f} s and {what}"
+            self._recorder.put(Noted(frozen.pack, "worker-frozen", detail))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._recorder.started(_pack_of(trial))
@@ -129,13 +165,18 @@ class TuneCallback(Callback):  # type: ignore[misc]
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         # Nested, because Tune keeps names such as `done` for itself.
-        if "event" in result:
+        if "event" not in result:
+            return
+        self._silence.heard(_pack_of(trial), result["place"])
+        if not isinstance(result["event"], Alive):
             self._recorder.put(result["event"])
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._silence.ended(_pack_of(trial))
         self._recorder.put(Ended(_pack_of(trial)))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._silence.ended(_pack_of(trial))
         if self._dead():  # no pack's fault: the launch ends
             return
         error = _error_of(trial)
@@ -146,6 +187,20 @@ class TuneCallback(Callback):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; a queue and a database do not belong there
+
+
+def kill_worker(node: str, process: int) -> None:
+    """Has a process of a node killed, and waits for nothing.
+
+    By a signal sent there: `ray.kill` asks the process itself, which is stopped.
+    """
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    _send_kill.options(scheduling_strategy=there).remote(process)
+
+
+@ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator]
+def _send_kill(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
 
 
 def _pack_of(trial: Any) -> str:

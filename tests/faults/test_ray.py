@@ -108,6 +108,16 @@ def test_a_worker_that_dies_before_it_tells_its_results_is_replaced(
     assert_whole(sweep, sweep.finished())
 
 
+def test_a_frozen_worker_is_killed_and_its_runs_go_on(sweep: Sweep, assert_whole: Whole) -> None:
+    """It is stopped where it has just saved its pack, as SIGSTOP or a swapping machine stop it."""
+    process = start(sweep, SWEEPER_FAULT="stop@checkpoint:after-write", SWEEPER_SILENCE_SECONDS="4")
+    assert left(process, sweep) == 0, sweep.output
+    assert sweep.faults.read_text() == "checkpoint:after-write\n"
+    assert sweep.query("SELECT 1 FROM attempts WHERE state = 'infrastructure'")
+    assert sweep.query("SELECT kind FROM events") == [("worker-frozen",)]
+    assert_whole(sweep, sweep.finished())
+
+
 FULL = toy.GRID.replace('["Cosine"]', '["InfoNCE", "Cosine", "VICReg"]').replace(
     '["SEP", "SIM"]\nlambdas = [0.0, 0.6, 1.0]\nbaselines = ["encoder"]',
     '["SIM", "SEP", "SIM+SEP"]\nlambdas = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]\n'

@@ -25,6 +25,7 @@ COMMANDS = [
     "diff",
     "retrain",
     "forget",
+    "verify",
     "report",
     "export",
     "doctor",

@@ -12,10 +12,17 @@ from ray.exceptions import ActorDiedError
 from ray.tune.search import Searcher
 
 from sweeper.driver.pack_queue import PackQueue
-from sweeper.driver.ray_tune import PackSearcher, StopWhenAsked, TuneCallback, _check_count
+from sweeper.driver.ray_tune import (
+    PackSearcher,
+    StopWhenAsked,
+    TuneCallback,
+    _check_count,
+    kill_worker,
+)
+from sweeper.driver.silence import Silence
 from sweeper.driver.watch import nothing_known
 from sweeper.errors import SweeperError
-from sweeper.events import Ended, Event, Lost, Progress
+from sweeper.events import Alive, Ended, Event, Lost, Noted, Progress
 from sweeper.states import State
 from sweeper.study.plan import Assignment, make_pack
 from tests.sweeper.driver.test_retry import some_runs
@@ -38,21 +45,28 @@ def recorder() -> FakeRecorder:
     return FakeRecorder()
 
 
+def callback_of(recorder: Any, dead: Any = nothing_known, **own: Any) -> TuneCallback:
+    return TuneCallback(
+        recorder, dead, own.get("silence") or Silence(), own.get("kill") or kill_worker
+    )
+
+
 def trial(**attributes: Any) -> SimpleNamespace:
     return SimpleNamespace(config={"assignment": Assignment("p", (), ())}, **attributes)
 
 
 def test_a_trial_that_starts_and_ends_is_a_pack_that_does(recorder: FakeRecorder) -> None:
-    callback = TuneCallback(recorder, nothing_known)  # type: ignore[arg-type]
+    callback = callback_of(recorder)  # type: ignore[arg-type]
     callback.on_trial_start(0, [], trial())
     callback.on_trial_complete(0, [], trial())
     assert recorder.packs == ["p"] and recorder.events == [Ended("p")]
 
 
 def test_an_event_of_a_worker_is_passed_on_and_nothing_else(recorder: FakeRecorder) -> None:
-    callback = TuneCallback(recorder, nothing_known)  # type: ignore[arg-type]
+    callback = callback_of(recorder)  # type: ignore[arg-type]
     progress = Progress("p", "epoch", 1, 2, 0.4)
-    callback.on_trial_result(0, [], trial(), {"event": progress, "done": False})
+    callback.on_trial_result(0, [], trial(), {"event": progress, "place": ("n", 1)})
+    callback.on_trial_result(0, [], trial(), {"event": Alive("p"), "place": ("n", 1)})
     callback.on_trial_result(0, [], trial(), {"done": True})
     assert recorder.events == [progress]
 
@@ -60,7 +74,7 @@ def test_an_event_of_a_worker_is_passed_on_and_nothing_else(recorder: FakeRecord
 def test_a_lost_trial_tells_what_ray_says(recorder: FakeRecorder, tmp_path: Path) -> None:
     file = tmp_path / "error.pkl"
     file.write_bytes(cloudpickle.dumps(ActorDiedError()))
-    TuneCallback(recorder, nothing_known).on_trial_error(  # type: ignore[arg-type]
+    callback_of(recorder).on_trial_error(  # type: ignore[arg-type]
         0, [], trial(pickled_error_file=str(file))
     )
     (event,) = recorder.events
@@ -72,7 +86,7 @@ def test_a_lost_trial_tells_what_ray_says(recorder: FakeRecorder, tmp_path: Path
 def test_an_error_that_cannot_be_read_is_a_lost_worker(
     recorder: FakeRecorder, file: str | None
 ) -> None:
-    TuneCallback(recorder, nothing_known).on_trial_error(  # type: ignore[arg-type]
+    callback_of(recorder).on_trial_error(  # type: ignore[arg-type]
         0, [], trial(pickled_error_file=file)
     )
     (event,) = recorder.events
@@ -80,9 +94,35 @@ def test_an_error_that_cannot_be_read_is_a_lost_worker(
 
 
 def test_a_trial_that_went_with_its_cluster_is_no_packs_fault(recorder: FakeRecorder) -> None:
-    callback = TuneCallback(recorder, lambda: "the raylet is gone")  # type: ignore[arg-type]
+    callback = callback_of(recorder, lambda: "the raylet is gone")  # type: ignore[arg-type]
     callback.on_trial_error(0, [], trial(pickled_error_file=None))
     assert recorder.events == []
+
+
+def test_a_silent_worker_is_noted_and_killed_where_it_is(recorder: FakeRecorder) -> None:
+    now, killed = [0.0], list[tuple[str, int]]()
+
+    def kill(node: str, process: int) -> None:
+        killed.append((node, process))
+        if len(killed) > 1:
+            raise OSError("the node is gone")
+
+    own = callback_of(recorder, silence=Silence(lambda: now[0]), kill=kill)
+    own.on_trial_start(0, [], trial())
+    own.on_trial_result(0, [], trial(), {"event": Alive("p"), "place": ("node", 7)})
+    for _ in range(2 * 61 + 1):
+        own.on_step_begin(0, [])
+        now[0] += 5
+    assert killed == [("node", 7)] * 2
+    told = "p: its worker was silent for 305 s and "
+    assert recorder.events == [
+        Noted("p", "worker-frozen", told + "is killed"),
+        Noted("p", "worker-frozen", told + "cannot be killed: OSError: the node is gone"),
+    ]
+    own.on_trial_complete(0, [], trial())
+    now[0] += 5
+    own.on_step_begin(0, [])
+    assert len(killed) == 2
 
 
 def test_tune_is_given_packs_then_told_to_wait_then_that_it_is_over() -> None:
@@ -105,7 +145,7 @@ def test_the_experiment_stops_when_asked_and_no_trial_alone() -> None:
 
 def test_nothing_of_ours_is_pickled_into_tunes_state(recorder: FakeRecorder) -> None:
     ours = (
-        TuneCallback(recorder, nothing_known),
+        callback_of(recorder),
         PackSearcher(PackQueue("x", [], {})),
         StopWhenAsked(bool),
     )  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,34 +34,54 @@ SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("document.schema.js
 INTERVAL = "± 1 sd over seeds"
 SMALLER = "smaller_margin"
 SHOWN = (SMALLER, *MARGINS, "mean_overall", *ACCURACIES, "mse")
+EMPTY: Mapping[str, Any] = {
+    "schema": VERSION,
+    "interval": INTERVAL,
+    "live": None,
+    "sweeps": [],
+    "pairs": [],
+}
 _DIGITS = 4  # significant: more than a probe on some hundred clips can tell
 _CURVES_OF_RUNS = 300  # with more runs than that, the curves of configurations alone
 
 Document = dict[str, Any]
 Columns = dict[str, list[Any]]
+Judge = Callable[[Results], list[dict[str, Any]]]
 
 
-def document(engine: Engine, sweeps: Sequence[str], launches: Mapping[str, str]) -> Document:
+def judged(results: Results) -> list[dict[str, Any]]:
+    """The claims of `judged_claims`."""
+    return judged_claims(Trainings.of_results(results))
+
+
+def document(
+    engine: Engine,
+    sweeps: Sequence[str],
+    launches: Mapping[str, str],
+    states: Mapping[str, str] | None = None,
+    judge: Judge = judged,
+) -> Document:
     """The sweeps in that order; `launches` has the command by which each gets more seeds.
 
-    The later sweeps are each compared with the first. Never writes. Raises ValueError for a sweep
-    that is not there.
+    `states` has the states of runs, by key, that are known better than the database's view knows
+    them. The later sweeps are each compared with the first. Never writes. Raises ValueError for a
+    sweep that is not there.
     """
-    parts = [part for name in sweeps for part in _parts(engine, name)]
+    parts = [part for name in sweeps for part in _parts(engine, name, states or {})]
     pairs = [_paired(parts[0], later) | {"a": 0, "b": b} for b, later in enumerate(parts[1:], 1)]
     return {
-        "schema": VERSION,
-        "interval": INTERVAL,
-        "live": None,
-        "sweeps": [part.as_json(launches[part.sweep]) for part in parts],
+        **EMPTY,
+        "sweeps": [part.as_json(launches[part.sweep], judge) for part in parts],
         "pairs": pairs,
     }
 
 
-def _parts(engine: Engine, sweep: str) -> list[_Sweep]:
+def _parts(engine: Engine, sweep: str, states: Mapping[str, str]) -> list[_Sweep]:
     """A sweep; one with further axes as a grid for each place on them."""
-    training = load_training(engine, sweep)
-    grids = facets(load_results(engine, sweep))
+    training, results = load_training(engine, sweep), load_results(engine, sweep)
+    rows = zip(results.frame["run_key"], results.frame["state"], strict=True)
+    known = [states.get(key, state) for key, state in rows]
+    grids = facets(replace(results, frame=results.frame.assign(state=known)))
     return [
         _Sweep(sweep, f"{sweep} · {place}" if place else sweep, grid, training.of(grid.frame))
         for place, grid in grids.items()
@@ -80,8 +101,8 @@ class _Sweep:
         )
         self.place = {name: place for place, name in enumerate(self.table["name"])}
 
-    def as_json(self, launch: str) -> Document:
-        claims = judged_claims(Trainings.of_results(self.results))
+    def as_json(self, launch: str, judge: Judge) -> Document:
+        claims = judge(self.results)
         return {
             "name": self.name,
             **_provenance(self.results.provenance, self.training),

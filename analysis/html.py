@@ -12,7 +12,7 @@ from typing import Any
 
 _WEB = Path(__file__).with_name("web")
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-_FILES = "state elements grid figures lines lists canvas select start"
+_FILES = "state elements grid figures lines lists canvas select live start"
 SCRIPTS = tuple(f"{name}.js" for name in _FILES.split())
 _PACKED = 200_000  # characters of a document that is gzipped: browsers unpack it themselves
 # What Plot puts into each of its drawings; without its hash the policy would forbid it.
@@ -34,7 +34,8 @@ _PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{title}</title>
 <style>{style}</style>
-<header><h1>{title}</h1><div id="lines"></div><div id="keys" class="keys"></div></header>
+<header><h1>{title}</h1><p id="lost" role="alert"></p><div id="live"></div><div id="lines"></div>
+<div id="keys" class="keys"></div></header>
 <main>
 <div id="side"><section id="grid"></section><section id="tray" aria-live="polite"></section></div>
 <div id="views">
@@ -46,7 +47,7 @@ _PAGE = """<!doctype html>
 </main>
 <div id="tip" role="status" hidden></div>
 <noscript>This page draws itself with JavaScript.</noscript>
-<script type="application/json" id="document"{packed}>{document}</script>
+<script type="application/json" id="document"{kind}>{document}</script>
 {scripts}
 </html>
 """
@@ -58,18 +59,32 @@ def page(document: dict[str, Any]) -> str:
     is_large = len(text) > _PACKED
     if is_large:
         text = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    # In a script nothing but `<` could end it, or begin a comment.
+    text = text.replace("<", "\\u003c")
+    title = " and ".join(sweep["name"] for sweep in document["sweeps"])
+    return _filled(title, text, " data-packed" if is_large else "")[0]
+
+
+def live_page() -> tuple[str, str]:
+    """The page that asks its server for the document, and the policy that an answer may carry."""
+    made, policy = _filled("sweeper", "", " data-live", "'self'")
+    return made, f"{policy}; frame-ancestors 'none'"
+
+
+def _filled(title: str, document: str, kind: str, asks: str = "") -> tuple[str, str]:
+    """The page and its policy."""
     style = _read("page.css")
     scripts = [*(_read(name) for name in LIBRARIES), script()]
-    title = " and ".join(sweep["name"] for sweep in document["sweeps"])
-    return _PAGE.format(
-        policy=_policy(scripts, [style, PLOT_STYLE]),
+    policy = _policy(scripts, [style, PLOT_STYLE], asks)
+    made = _PAGE.format(
+        policy=policy,
         title=html.escape(title),
         style=style,
-        packed=" data-packed" if is_large else "",
-        # In a script nothing but `<` could end it, or begin a comment.
-        document=text.replace("<", "\\u003c"),
+        kind=kind,
+        document=document,
         scripts="\n".join(f"<script>{text}</script>" for text in scripts),
     )
+    return made, policy
 
 
 def script() -> str:
@@ -78,11 +93,12 @@ def script() -> str:
     return f'(() => {{\n"use strict";\n{files}}})();\n'
 
 
-def _policy(scripts: list[str], styles: list[str]) -> str:
-    """Nothing is loaded from anywhere; just these scripts run."""
+def _policy(scripts: list[str], styles: list[str], asks: str) -> str:
+    """Nothing is loaded from anywhere, but data from `asks`; just these scripts run."""
     return (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
-        "base-uri 'none'; form-action 'none'"
+        + (f"connect-src {asks}; " if asks else "")
+        + "base-uri 'none'; form-action 'none'"
     )
 
 

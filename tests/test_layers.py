@@ -15,6 +15,7 @@ PACKAGES = ("sweeper", "models", "analysis")
 ROOMS = {
     "sweeper.cli": "the words a user types; parses, calls one command",
     "sweeper.commands": "one file a verb, and all that prints",
+    "sweeper.page": "sweeps as documents, and their page served",
     "sweeper.bench": "the speed claims, measured",
     "sweeper.console": "what a user watches and reads",
     "sweeper.sweep": "one sweep held by this driver; prints nothing",

@@ -16,17 +16,13 @@ function paintLayer(svg, layer) {
     for (const [colour, places] of colours) {
       context.fillStyle = context.strokeStyle = style.getPropertyValue(colour.slice(4, -1));
       context.beginPath();
-      for (const i of places) trace(context, layer, layer.places[i]);
+      for (const [x, y] of layer.line ? [] : places.map((i) => layer.places[i])) {
+        context.moveTo(x + layer.radius, y);
+        context.arc(x, y, layer.radius, 0, 7);
+      }
+      if (layer.line) for (const i of places) layer.places[i].forEach(([x, y], nth) => (nth ? context.lineTo(x, y) : context.moveTo(x, y)));
       if (layer.line) context.stroke();
       else context.fill();
     }
-  }
-}
-
-function trace(context, { line, radius }, place) {
-  if (line) place.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-  else {
-    context.moveTo(place[0] + radius, place[1]);
-    context.arc(place[0], place[1], radius, 0, 7);
   }
 }

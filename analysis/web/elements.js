@@ -16,7 +16,7 @@ function el(tag, attributes = {}, ...inner) {
 function number(value, digits = 2) {
   if (value == null) return "–";
   const text = value.toFixed(digits);
-  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+  return text.replace("-", Number(text) === 0 ? "" : "−");
 }
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -30,8 +30,7 @@ function withInterval(row, measure) {
 // A mark stands for cells: it can be pointed at, selected, and dimmed while others are selected.
 // Marks of the same configuration share a key, and are pointed at together.
 function mark(node, { ids, key = null, name }) {
-  node.ids = ids;
-  node.key = key;
+  Object.assign(node, { ids, key });
   node.setAttribute("data-mark", "");
   node.setAttribute("aria-label", name);
   return node;
@@ -40,26 +39,28 @@ function mark(node, { ids, key = null, name }) {
 // Arrows walk these rows of marks; one of them is a stop of the Tab key.
 function walkable(container, rows) {
   container.walk = rows.filter((row) => row.length);
-  for (const node of container.walk.flat()) node.setAttribute("tabindex", "-1");
-  container.walk[0]?.[0].setAttribute("tabindex", "0");
   container.setAttribute("data-walk", "");
+  if (container.walk.length) stop(container.walk[0][0], container);
 }
 
-function toggle(text, name, redraw) {
-  const change = (event) => {
-    state[name] = event.target.checked;
-    toHash();
-    redraw();
-  };
+function stop(node, container = node.closest("[data-walk]")) {
+  for (const other of container.walk.flat()) other.setAttribute("tabindex", other === node ? "0" : "-1");
+}
+
+// What a reader chooses is drawn in one view, or in all.
+function chosen(name, value, view) {
+  state[name] = value;
+  toHash();
+  (view ? redraw : draw)(view);
+}
+
+function toggle(text, name, view) {
+  const change = (event) => chosen(name, event.target.checked, view);
   return el("label", { class: "toggle noprint" }, el("input", { type: "checkbox", checked: state[name], onchange: change, "data-toggle": name }), text);
 }
 
-function choice(label, name, options, redraw) {
-  const change = (event) => {
-    state[name] = typeof state[name] === "number" ? Number(event.target.value) : event.target.value;
-    toHash();
-    redraw();
-  };
+function choice(label, name, options, view) {
+  const change = (event) => chosen(name, typeof state[name] === "number" ? Number(event.target.value) : event.target.value, view);
   const all = Object.entries(options).map(([value, text]) => el("option", { value, selected: value === String(state[name]) }, text));
   return el("label", { class: "choice" }, `${label} `, el("select", { onchange: change, "data-choice": name }, all));
 }

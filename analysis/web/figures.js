@@ -24,10 +24,10 @@ function attach(svg, name, rows, told = nameOf) {
 }
 
 // A scatter of configurations: their intervals and runs behind them, the selected one ringed.
-function scatter(svg, rows, x, y, radius, told) {
+function scatter(svg, rows, x, y) {
   const at = (row) => [svg.scale("x").apply(row[x]), svg.scale("y").apply(row[y])];
   svg.targets = rows.map((row) => ({ at: at(row), row }));
-  const nodes = attach(svg, "points", rows, told);
+  const nodes = attach(svg, "points", rows);
   attach(svg, "intervals", rows.concat(rows));
   const runs = runsBehind().filter((run) => run[x] != null && run[y] != null);
   const layers = [{ rows: runs, at, radius: 1.6, alpha: 0.4 }];
@@ -52,8 +52,8 @@ function scatterMarks(rows, x, y, radius) {
 
 function extent(rows, name, zero) {
   const ends = rows.flatMap((row) => [row[name], row[`${name}_low`], row[`${name}_high`]]).filter((value) => value != null);
-  const [low, high] = d3.extent(zero ? [...ends, 0] : ends);
-  return low === high ? [low - 0.01, high + 0.01] : [low, high];
+  const [low, high] = d3.extent(zero ? [...ends, 0] : ends), pad = low === high ? 0.01 : 0;
+  return [low - pad, high + pad];
 }
 
 function figure3(place) {
@@ -77,7 +77,7 @@ function figure3(place) {
   const ring = rows.find((row) => row.chosen);
   const [holder] = show(place, "Figure 3 · margins", `Shaded: both positive. Area: overall accuracy.${ring ? ` Ring: ${ring.name} (Table 1).` : ""}${
     moves.length ? " Arrows: from the first sweep, which is pale." : ""} Drag to select.`, svg);
-  scatter(svg, rows, x, y, "mean_overall");
+  scatter(svg, rows, x, y);
   attach(svg, "moves", moves, told);
   brush(holder, svg);
 }

@@ -1,16 +1,12 @@
 // The grid as a heat map: what the sweep is, and what the keyboard walks.
 const GLYPHS = { pending: "·", running: "◐", failed: "✕", diverged: "✕" };
 
-function drawGrid() {
+function drawGrid(place) {
   const shown = Object.fromEntries(Object.entries(MEASURES).map(([name, [label]]) => [name, label]));
-  const again = () => {
-    drawGrid();
-    paint();
-  };
-  $("#grid").replaceChildren(
+  place.replaceChildren(
     el("h2", {}, `Grid · ${MEASURES[state.measure][0]}`),
-    el("div", { class: "keys" }, choice("Colour", "measure", shown, again),
-      several() ? toggle(`difference from ${state.sweeps[0].name}`, "difference", again) : null),
+    el("div", { class: "keys" }, choice("Colour", "measure", shown, "grid"),
+      several() ? toggle(`difference from ${state.sweeps[0].name}`, "difference", "grid") : null),
     ...state.sweeps.map(gridOf));
 }
 

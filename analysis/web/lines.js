@@ -51,10 +51,7 @@ function curves(place) {
   };
   const means = sweep.curves.means.flatMap((curve) => of(curve, { line: curve.configuration }));
   const runs = state.runs ? (sweep.curves.runs ?? []).flatMap((curve) => of(curve, { line: curve.run })) : [];
-  const pick = el("p", { class: "note" }, choice("Loss", "curve", CURVES, () => {
-    curves(place);
-    paint();
-  }), ` Means of finished runs${sweep.curves.runs ? "; single runs thin behind them" : "; too many runs to draw each"}; black: λ = 1. Select to see intervals.`);
+  const pick = el("p", { class: "note" }, choice("Loss", "curve", CURVES, "curves"), ` Means of finished runs${sweep.curves.runs ? "; single runs thin behind them" : "; too many runs to draw each"}; black: λ = 1. Select to see intervals.`);
   if (!means.length && !runs.length) return place.replaceChildren(el("h2", {}, title), pick, el("p", { class: "note" }, "No epoch with this loss yet."));
   const facet = isNarrow(place) ? "fy" : "fx", line = { [facet]: "facet", x: "epoch", y: name, z: "line" };
   const values = [...means, ...runs].map((part) => part[name]).filter((value) => value != null);

@@ -3,10 +3,7 @@ const NUMBERS = ["delta_pitch", "delta_instrument", "mean_overall", "mse"];
 
 function drawTray() {
   const cells = [...state.selected].map((id) => state.cells[id]).filter(Boolean), place = $("#tray");
-  if (!cells.length) {
-    place.replaceChildren(el("p", { class: "note noprint" }, "Nothing selected. Press cells, points, rows or claims, or drag in a figure; Shift adds."));
-    return;
-  }
+  if (!cells.length) return place.replaceChildren(el("p", { class: "note noprint" }, "Nothing selected. Press cells, points, rows or claims, or drag in a figure; Shift adds."));
   const runs = [...new Map(cells.map((cell) => [`${cell.sweep} ${cell.run}`, cell])).values()].filter((cell) => cell.state === "finished");
   const rows = [...new Set(cells.map((cell) => cell.configuration))], alone = rows.length === 1 && rows[0].seeds > 0 ? rows[0] : null;
   const value = (name) => (alone ? withInterval(alone, name) : number(d3.mean(runs, (run) => run[name]), MEASURES[name][1]));
@@ -40,10 +37,10 @@ function sqlOf(cells) {
 
 const VERDICTS = { supported: "✓", contradicted: "✕", undecided: "?" };
 
-function drawClaims() {
+function drawClaims(place) {
   const sweep = front(), count = (verdict) => sweep.claims.filter((claim) => claim.verdict === verdict).length;
   const told = Object.keys(VERDICTS).filter(count).map((verdict) => `${count(verdict)} ${verdict}`).join(", ");
-  $("#claims").replaceChildren(
+  place.replaceChildren(
     el("h2", {}, `The paper's claims${several() ? ` · ${sweep.name}` : ""}`),
     el("p", { class: "note" }, told ? `${told}. Press one to see the cells that it rests on.` : "No cell is finished yet."),
     el("ul", {}, sweep.claims.map((claim) => el("li", { class: claim.verdict },
@@ -54,18 +51,11 @@ function drawClaims() {
 
 const COLUMNS = ["smaller_margin", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "mse"];
 
-function drawTable() {
+function drawTable(place) {
   const [by, way] = state.sort, all = state.sweeps.flatMap((sweep) => (state.everySeed ? sweep.cells : sweep.configurations)).filter(isShown);
   const rows = all.toSorted((a, b) => (by === "name" ? way * d3.ascending(nameOf(a), nameOf(b)) : (a[by] == null) - (b[by] == null) || way * (a[by] - b[by])));
-  const most = state.allRows ? Infinity : ALL_ROWS, again = () => {
-    drawTable();
-    paint();
-  };
-  const sort = (name) => {
-    state.sort = [name, name === by ? -way : name === "name" || MEASURES[name]?.[2] === "low" ? 1 : -1];
-    again();
-    $(`#table [data-sort="${name}"]`).focus();
-  };
+  const most = state.allRows ? Infinity : ALL_ROWS;
+  const sort = (name) => chosen("sort", [name, name === by ? -way : name === "name" || MEASURES[name]?.[2] === "low" ? 1 : -1], "table");
   const head = (name, text) => el("th", { scope: "col", "aria-sort": name === by ? (way > 0 ? "ascending" : "descending") : "none" },
     el("button", { onclick: () => sort(name), "data-sort": name }, text, name === by ? (way > 0 ? " ↑" : " ↓") : ""));
   const last = state.everySeed ? ["best_epoch", "best epoch"] : ["seeds", "seeds"];
@@ -78,17 +68,14 @@ function drawTable() {
     { ids: row.ids, key: row.key, name: nameOf(row) }));
   const table = el("table", {}, el("thead", {}, el("tr", {}, head("name", state.everySeed ? "cell" : "configuration"), COLUMNS.map((name) => head(name, MEASURES[name][0])), head(...last))), el("tbody", {}, lines));
   walkable(table, lines.map((line) => [line]));
-  $("#table").replaceChildren(el("h2", {}, `Table · ${counted(rows.length, state.everySeed ? "cell" : "configuration")}`),
-    el("div", { class: "keys" }, toggle("every seed", "everySeed", again), rows.length <= most ? null : el("button", { class: "chip", onclick: () => {
-      state.allRows = true;
-      again();
-    } }, `the first ${most}; show all`)),
+  place.replaceChildren(el("h2", {}, `Table · ${counted(rows.length, state.everySeed ? "cell" : "configuration")}`),
+    el("div", { class: "keys" }, toggle("every seed", "everySeed", "table"), rows.length <= most ? null : el("button", { class: "chip", onclick: () => chosen("allRows", true, "table") }, `the first ${most}; show all`)),
     el("div", { class: "list" }, table));
 }
 
-function drawProvenance() {
+function drawProvenance(place) {
   const item = (name, text) => (text ? [el("dt", {}, name), el("dd", {}, text)] : []);
-  $("#provenance").replaceChildren(el("h2", {}, "Provenance"), ...state.sweeps.map((sweep) => {
+  place.replaceChildren(el("h2", {}, "Provenance"), ...state.sweeps.map((sweep) => {
     const { made, options } = sweep, versions = made.versions.map((one) => Object.entries(one).map(([name, version]) => `${name} ${version}`).join(", "));
     const list = Object.entries(options).filter(([, value]) => value != null && Object.keys(Object(value)).length + (typeof value !== "object")).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`);
     return el("dl", {}, item("sweep", sweep.name), item("digest of its rows", sweep.digest), item("launched with", list.join(", ")), item("made by", [...new Set(versions)].filter(Boolean).join("; ")),

@@ -1,10 +1,8 @@
 // Pointing, selecting, dimming: by the cells that marks name, the same in every view.
 function choose(ids, add) {
-  const same = !add && ids.length === state.selected.size && ids.every((id) => state.selected.has(id));
-  const remove = add && ids.every((id) => state.selected.has(id));
+  const all = ids.every((id) => state.selected.has(id)), again = all && (add || ids.length === state.selected.size);
   if (!add) state.selected.clear();
-  if (remove) for (const id of ids) state.selected.delete(id);
-  else if (!same) for (const id of ids) state.selected.add(id);
+  for (const id of ids) state.selected[again ? "delete" : "add"](id);
   toHash();
   paint();
 }
@@ -61,16 +59,14 @@ function meant(event) {
 // Drags a rectangle with a mouse or a pen; `inside` says which cells lie between two corners.
 function brush(holder, svg, inside = (a, b) => svg.targets.filter(({ at }) => at.every((one, i) => one >= a[i] && one <= b[i])).flatMap(({ row }) => row.ids)) {
   let from = null, box = null;
-  svg.addEventListener("pointerdown", (event) => {
-    if (event.button === 0 && event.pointerType !== "touch") from = within(svg, event);
-  });
+  svg.addEventListener("pointerdown", (event) => { from = event.button === 0 && event.pointerType !== "touch" ? within(svg, event) : null; });
   svg.addEventListener("pointermove", (event) => {
     if (!from) return;
     const to = within(svg, event), [a, b] = [from.map((one, i) => Math.min(one, to[i])), from.map((one, i) => Math.max(one, to[i]))];
-    if (!box && b[0] - a[0] + b[1] - a[1] < 6) return;
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width, size = [b[0] - a[0], b[1] - a[1]];
+    if (!box && d3.sum(size) < 6) return;
     if (!box) svg.setPointerCapture(event.pointerId);
     box ??= holder.appendChild(el("div", { class: "brush" }));
-    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width, size = [b[0] - a[0], b[1] - a[1]];
     [box.style.left, box.style.top, box.style.width, box.style.height] = [...a, ...size].map((one) => `${one * scale}px`);
     state.selected = new Set(inside(a, b));
     paint();
@@ -84,8 +80,7 @@ function brush(holder, svg, inside = (a, b) => svg.targets.filter(({ at }) => at
     }
     from = box = null;
   };
-  svg.addEventListener("pointerup", end);
-  svg.addEventListener("pointercancel", end);
+  for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, end);
 }
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -95,18 +90,15 @@ function onKey(event) {
     point(null);
     choose([], false);
   }
-  const node = event.target.closest?.("[data-mark]"), container = node?.closest("[data-walk]");
-  if (!container) return;
-  if (event.key === " " || event.key === "Enter") choose(node.ids, true);
-  else if (STEPS[event.key]) {
-    const next = beside(container.walk, node, STEPS[event.key]);
-    if (!next) return;
-    node.setAttribute("tabindex", "-1");
-    next.setAttribute("tabindex", "0");
-    next.focus();
-    if (event.shiftKey) choose([...node.ids, ...next.ids].filter((id) => !state.selected.has(id)), true);
-  } else return;
+  const node = event.target.closest?.("[data-mark]"), step = STEPS[event.key];
+  if (!node?.closest("[data-walk]") || !(step || event.key === " " || event.key === "Enter")) return;
   event.preventDefault();
+  if (!step) return choose(node.ids, true);
+  const next = beside(node.closest("[data-walk]").walk, node, step);
+  if (!next) return;
+  stop(next);
+  next.focus();
+  if (event.shiftKey) choose([...node.ids, ...next.ids].filter((id) => !state.selected.has(id)), true);
 }
 
 // The next mark in that direction; where there is one row or one column, the other arrows walk it too.
@@ -118,7 +110,7 @@ function beside(rows, node, [down, right]) {
 }
 
 function listen() {
-  let seen = null;
+  let seen = null, before = innerWidth;
   document.addEventListener("pointermove", (event) => {
     if (event.pointerType === "touch") return;
     const node = meant(event);
@@ -136,15 +128,11 @@ function listen() {
     if (node?.matches(":focus-visible")) point(node, box.right - 8, box.bottom - 8);
   });
   document.addEventListener("keydown", onKey);
-  let before = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth !== before) draw();
     before = innerWidth;
   });
-  addEventListener("hashchange", () => {
-    fromHash();
-    draw();
-  });
+  addEventListener("hashchange", fromHash);
   for (const name of ["beforeprint", "afterprint"]) addEventListener(name, () => {
     document.body.classList.toggle("paper", name === "beforeprint"); // as wide as A4 is
     draw();

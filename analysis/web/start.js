@@ -1,41 +1,47 @@
-// The page: one document in, linked views out.
-const VIEWS = { figure3, figure2, figure4, parallel, curves };
+// The page: one document in, linked views out. Of each: what draws it, and which parts of a sweep.
+const VIEWS = {
+  keys: [drawKeys, "configurations"], grid: [drawGrid, "cells", "configurations"],
+  figure3: [figure3, "configurations"], figure2: [figure2, "configurations"], figure4: [figure4, "effects"],
+  claims: [drawClaims, "claims"], parallel: [parallel, "configurations"], curves: [curves, "curves"],
+  table: [drawTable, "cells", "configurations"], provenance: [drawProvenance, "digest", "made", "options", "unfinished"],
+};
 
-function draw() {
-  point(null);
+// Draws all, or what is other than in the document before.
+function draw(before = null) {
+  if (!before) point(null);
   document.title = state.sweeps.map((sweep) => sweep.name).join(" and ");
-  $("h1").textContent = document.title;
+  $("h1").textContent = document.title || "sweeper";
   $("#lines").replaceChildren(...state.sweeps.map((sweep) => el("p", {}, sweep.line)));
-  drawKeys();
-  drawGrid();
-  drawClaims();
-  for (const [id, view] of Object.entries(VIEWS)) view($(`#${id}`));
-  drawTable();
-  drawProvenance();
+  drawLive();
+  $("main").hidden = !state.sweeps.length;
+  for (const [id, [view, ...parts]] of state.sweeps.length ? Object.entries(VIEWS) : []) if (!before?.sweeps.length || shownOf(before, parts) !== shownOf(state.document, parts)) keeping($(`#${id}`), view);
+  keeping($("#tray"), paint);
+}
+
+function redraw(id) {
+  keeping($(`#${id}`), VIEWS[id][0]);
   paint();
 }
 
 // Filters, which are the legend too.
-function drawKeys() {
+function drawKeys(place) {
   const all = state.sweeps.flatMap((sweep) => sweep.configurations).filter((row) => row.kind === "multiview");
   const chip = (name, value) => {
     const key = `${name}:${value}`, press = () => {
       if (!state.hidden.delete(key)) state.hidden.add(key);
       toHash();
       draw();
-      $$("#keys button").find((button) => button.dataset.filter === key)?.focus();
     };
     return el("button", { class: `chip ${name}`, "aria-pressed": String(!state.hidden.has(key)), onclick: press, "data-filter": key, "aria-label": `${FILTERS[name]} ${value}` }, name === "lam" ? null : symbol(name, value), String(value));
   };
   const filters = Object.entries(FILTERS).flatMap(([name, title]) => {
     const values = distinct(all, name);
-    if (name === "lam") values.sort(d3.ascending);
-    if (name === "objective") values.sort((a, b) => Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b));
+    if (name !== "principle") values.sort((a, b) => (name === "lam" ? a - b : Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b)));
     if (values.length > MANY_FILTERS) return [];
     return [el("span", { class: `title ${name}` }, title), ...values.map((value) => chip(name, value))];
   });
-  const names = Object.fromEntries(state.sweeps.map((sweep, place) => [place, sweep.name]));
-  $("#keys").replaceChildren(...filters, toggle("single runs", "runs", draw), several() ? choice("Claims and curves of", "front", names, draw) : "");
+  const names = Object.fromEntries(state.sweeps.map((sweep, nth) => [nth, sweep.name]));
+  place.replaceChildren(...filters, toggle("single runs", "runs"), several() ? choice("Claims and curves of", "front", names) : "");
 }
 
 function symbol(name, value) {
@@ -53,11 +59,14 @@ async function unpacked(holder) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
 }
 
-unpacked($("#document")).then((newer) => {
+function start(newer) {
+  if (state.document) return refresh(newer);
   load(newer);
-  fromHash();
   listen();
-  draw();
-}).catch((error) => {
+  fromHash();
+}
+
+if ($("#document").dataset.live != null) follow();
+else unpacked($("#document")).then(start).catch((error) => {
   $("#lines").textContent = `This page cannot be drawn: ${error.message}.`;
 });

@@ -12,6 +12,7 @@ const state = {
   everySeed: false, // in the table
   difference: false, // from the first sweep, in the grids of the others
   sort: ["smaller_margin", -1],
+  lost: "", // why there is no news of the server's
 };
 
 const ALL_ROWS = 200; // more rows of a table wait for a press
@@ -33,12 +34,7 @@ const MEASURES = {
   instrument_shared: ["instrument from z_s", 2, "high"],
   mse: ["MSE", 3, "low"],
 };
-const CURVES = {
-  valid_rec: "validation L_rec",
-  valid_dis: "validation L_dis",
-  valid_total: "validation loss",
-  train_total: "training loss",
-};
+const CURVES = { valid_rec: "validation L_rec", valid_dis: "validation L_dis", valid_total: "validation loss", train_total: "training loss" };
 const COLOURS = { SIM: "var(--SIM)", SEP: "var(--SEP)", "SIM+SEP": "var(--BOTH)" };
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "wye", "hexagon", "cross"];
 const FILTERS = { objective: "Objective", principle: "Principle", lam: "λ" };
@@ -74,66 +70,41 @@ const points = () => state.sweeps.flatMap((sweep) => sweep.configurations)
 // Finished runs behind those means, each once: at λ = 1 several cells show the same run.
 function runsBehind() {
   const means = new Set(points().filter((row) => row.seeds > 1).map((row) => row.key));
-  const once = new Map();
-  for (const cell of state.cells)
-    if (cell.state === "finished" && means.has(cell.key)) once.set(`${cell.key} ${cell.run}`, cell);
-  return state.runs ? [...once.values()] : [];
+  const cells = state.cells.filter((cell) => state.runs && cell.state === "finished" && means.has(cell.key));
+  return [...new Map(cells.map((cell) => [`${cell.key} ${cell.run}`, cell])).values()];
 }
 const distinct = (rows, name) => [...new Set(rows.map((row) => row[name]).filter((value) => value != null))];
 const nameOf = (row) => (row.name ?? row.label) + (several() ? ` · ${state.sweeps[row.sweep].name}` : "");
 const colourOf = (row) => (row.lam === 1 ? "var(--ink)" : COLOURS[row.objective] ?? "var(--soft)");
-function symbolOf(row) {
-  if (row.lam === 1) return "star";
-  const names = distinct(state.sweeps.flatMap((sweep) => sweep.configurations), "principle");
-  return SYMBOLS[names.indexOf(row.principle) % SYMBOLS.length] ?? "circle";
-}
+const placeOf = (principle) => distinct(state.sweeps.flatMap((sweep) => sweep.configurations), "principle").indexOf(principle);
+const symbolOf = (row) => (row.lam === 1 ? "star" : SYMBOLS[placeOf(row.principle) % SYMBOLS.length] ?? "circle");
 
 // ---- the address restores a view, also of a file on disk ------------------------------------------
 
 function toHash() {
-  const parts = {
-    m: state.measure !== "smaller_margin" && state.measure,
-    c: state.curve !== "valid_rec" && state.curve,
-    f: state.front,
-    d: state.difference && 1,
-    r: !state.runs && 1,
-    e: state.everySeed && 1,
-    h: [...state.hidden].map(encodeURIComponent).join("~"),
-    s: spans([...state.selected]),
-  };
-  const text = Object.entries(parts).filter(([, value]) => value).map(([name, value]) => `${name}=${value}`).join("&");
+  const { measure: m, curve: c, front: f, difference: d, runs: r, everySeed: e } = state;
+  const parts = { m: m !== "smaller_margin" && m, c: c !== "valid_rec" && c, f, d: d && 1, r: !r && 1, e: e && 1, h: [...state.hidden].join("~"), s: spans([...state.selected]) };
+  const text = new URLSearchParams(Object.entries(parts).filter(([, value]) => value)).toString();
   history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
 }
 
 function fromHash() {
-  const got = Object.fromEntries(location.hash.slice(1).split("&").map((part) => part.split("=")));
+  const got = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   state.measure = Object.hasOwn(MEASURES, got.m) ? got.m : "smaller_margin";
   state.curve = Object.hasOwn(CURVES, got.c) ? got.c : "valid_rec";
   state.front = state.sweeps[got.f] ? Number(got.f) : 0;
   state.difference = several() && got.d === "1";
   state.runs = got.r !== "1";
   state.everySeed = got.e === "1";
-  state.hidden = new Set(got.h ? got.h.split("~").map(decoded) : []);
+  state.hidden = new Set(got.h ? got.h.split("~") : []);
   state.selected = new Set(unspanned(got.s ?? "").filter((id) => state.cells[id]));
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return "";
-  }
+  draw();
 }
 
 // [1, 2, 3, 7] as "1-3.7", and back.
 function spans(ids) {
-  const parts = [];
-  for (const id of ids.toSorted((a, b) => a - b)) {
-    const last = parts.at(-1);
-    if (last && last[1] === id - 1) last[1] = id;
-    else parts.push([id, id]);
-  }
-  return parts.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(".");
+  const all = ids.toSorted((a, b) => a - b), ends = all.filter((id, i) => all[i + 1] !== id + 1);
+  return all.filter((id, i) => all[i - 1] !== id - 1).map((id, i) => (id === ends[i] ? id : `${id}-${ends[i]}`)).join(".");
 }
 
 function unspanned(text) {

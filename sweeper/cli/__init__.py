@@ -32,6 +32,7 @@ for command in (
     sweeps.list_,
     sweeps.diff,
     study.report,
+    study.serve,
     study.search,
     study.export,
     sweeps.retrain,

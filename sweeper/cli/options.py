@@ -53,6 +53,14 @@ Names = Annotated[
         autocompletion=completion.sweeps,
     ),
 ]
+Shown = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SWEEP]...",
+        help="The sweeps to show side by side; the one launched last by default.",
+        autocompletion=completion.sweeps,
+    ),
+]
 Db = Annotated[
     str, typer.Option("--db", help="Results database: a file, or postgresql+psycopg://…")
 ]

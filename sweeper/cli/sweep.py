@@ -22,6 +22,7 @@ from sweeper.cli.options import (
     Picture,
     PresetName,
     RetryFailed,
+    Shown,
     SoundFont,
     Storage,
     Table,
@@ -172,6 +173,26 @@ def report(
         raise SweeperError("several sweeps are drawn side by side with --html alone; name one")
     formats = [p.value for p in format or Picture]
     write_report(db, next(iter(names), None), figure, table, out, formats, paper, console())
+
+
+def serve(
+    sweeps: Shown = None,
+    db: Db = "results.db",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    token: Annotated[
+        str | None, typer.Option(help="What readers must show; made where it is needed.")
+    ] = None,
+) -> None:
+    """Show the page of `report --html` in a browser while the sweep trains. Reads only.
+
+    Every sweep of the database can be chosen there. The page goes on when the database changes.
+    """
+    from sweeper.commands.serve import serve as show
+
+    raise typer.Exit(show(db, sweeps or [], host, port, token, console()))
 
 
 def search(

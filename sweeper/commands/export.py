@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper.commands.page import document_of
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
+from sweeper.page.document import document_of
 
 if TYPE_CHECKING:
     import pandas as pd

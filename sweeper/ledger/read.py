@@ -8,11 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
@@ -33,6 +30,11 @@ from sweeper.states import TROUBLES, State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost, with_references
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 # A reader's memory does not grow with the database: it asks for what concerns its own sweep.
 BATCH = 1_000  # keys in a query; databases bear some 30,000
@@ -282,6 +284,8 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
 
     Of every sweep, one after another by name, when `sweep` is None.
     """
+    import pandas as pd  # late: most readers of a database are there before pandas would be
+
     query, of = "SELECT * FROM results", None
     if sweep is not None:
         query, of = f"{query} WHERE sweep = :sweep", find_sweep(engine, sweep).id
@@ -305,6 +309,8 @@ def latents_with_clips(engine: Engine) -> set[str]:
 
 def probe_clips(engine: Engine, latents: str) -> pd.DataFrame:
     """The validation and test clips of some latents: position, part, note, twin, and labels."""
+    import pandas as pd
+
     columns = (ProbeClip.position, ProbeClip.part, ProbeClip.note, ProbeClip.twin, ProbeClip.labels)
     query = select(*columns).where(ProbeClip.latents == latents).order_by(ProbeClip.position)
     with Session(engine) as session:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.commands.page import document_of
 from sweeper.ledger.connect import open_reader
+from sweeper.page.document import document_of
 from tests.page.planted import plant
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

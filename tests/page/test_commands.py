@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from analysis.document import SCHEMA
-from sweeper.commands.page import document_of
 from sweeper.ledger.connect import open_reader
+from sweeper.page.document import document_of
 from tests.page.planted import plant
 from tests.sweeper.cli.conftest import Sweeper, sweeper
 from tests.sweeper.ledger.conftest import new_database, server
@@ -89,7 +89,10 @@ def test_a_comparison_of_encoders_is_no_page(sweeper: Sweeper, place: Path) -> N
 
     cell = Cell("encoder", 0)
     with writer("results.db") as engine, Ledger.of(engine, "encoders") as ledger:
-        ledger.register({"encoders": {"x": "mae"}}, [(cell, run_config(cell, PRESETS["smoke"]))])
+        ledger.register(
+            {"grid": "encoders", "encoders": {"x": "mae"}},
+            [(cell, run_config(cell, PRESETS["smoke"]))],
+        )
     code, _, err = sweeper("report", "--html")
     assert code == 1 and "compares encoders and has no grid" in err
     code, _, err = sweeper("export", "--format", "document")

@@ -14,8 +14,8 @@ import pytest
 
 from analysis import html
 from analysis.html import LIBRARIES, PLOT_STYLE, SCRIPTS, page, script
-from sweeper.commands.page import document_of
 from sweeper.ledger.connect import open_reader
+from sweeper.page.document import document_of
 from tests.page.planted import plant
 
 WEB = Path(html.__file__).with_name("web")

@@ -13,8 +13,8 @@ import pytest
 from analysis.configurations import RECONSTRUCTION_ONLY, configurations
 from analysis.document import with_derived
 from analysis.results import load_results
-from sweeper.commands.page import document_of
 from sweeper.ledger.connect import open_reader
+from sweeper.page.document import document_of
 from sweeper.states import State
 from tests.page.conftest import Opened, write
 from tests.page.planted import plant

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -159,6 +160,8 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # disks and servers go with this process
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     first, _, last = asked.seeds.partition("-")
     out = asked.out.absolute()
     out.mkdir(parents=True, exist_ok=True)

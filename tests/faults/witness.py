@@ -112,7 +112,7 @@ class Witness:
             try:
                 with engine.connect() as connection:
                     self._scan(connection)
-            except DBAPIError:  # the server died meanwhile
+            except (SweeperError, DBAPIError):  # locked meanwhile, or its server has died
                 return
             finally:
                 engine.dispose()

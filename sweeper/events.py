@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from sweeper.errors import redact
 from sweeper.states import State
+
+
+def _redact(event: object, *fields: str) -> None:
+    """Takes secrets out of what an error has said, before it is sent, spooled or stored."""
+    for name in fields:
+        if (said := getattr(event, name)) is not None:
+            object.__setattr__(event, name, redact(said))
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,10 @@ class RunResult:
     traceback: str | None = None
     # By the names of the accuracies, what those probes said of each clip: see predictions.py.
     predictions: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        _redact(self, "cause", "traceback")
+
     measures: Mapping[str, float] | None = None  # other views of disentanglement, by name
 
     @classmethod
@@ -117,6 +129,9 @@ class Noted:
     detail: str
     durable: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        _redact(self, "detail")
+
 
 @dataclass(frozen=True)
 class Broke:
@@ -127,6 +142,9 @@ class Broke:
     cause: str  # one line
     traceback: str | None = None
     durable: ClassVar[bool] = False  # `Closed` is what is stored of it
+
+    def __post_init__(self) -> None:
+        _redact(self, "cause", "traceback")
 
 
 @dataclass(frozen=True)
@@ -153,6 +171,9 @@ class Closed:
     runs: Sequence[str] = ()  # their keys
     again: bool = False  # whether they are tried again in this launch
     durable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _redact(self, "cause", "traceback")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from sqlalchemy.exc import IntegrityError
 
 from sweeper.data.latents import Source, data_config, latents_of, open_latents
 from sweeper.driver.outbox import drain_spools
-from sweeper.driver.provenance import commit_of
 from sweeper.errors import SweeperError
 from sweeper.events import Event
+from sweeper.git import commit_of
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_copy_of, ledger_id
 from sweeper.ledger.url import shown
@@ -34,7 +34,7 @@ from sweeper.storage.files import Storage, ledger_root, reachable
 from sweeper.storage.results import Manifest, find_result, leave_manifest
 from sweeper.study.axes import placed
 from sweeper.study.config import DataConfig, RunConfig
-from sweeper.study.grid import Cell, Grid, load_grid, override, run_config
+from sweeper.study.grid import Cell, Grid, override, run_config
 from sweeper.study.plan import Plan, reference_of
 from sweeper.study.presets import preset
 from sweeper.study.request import Request
@@ -64,7 +64,7 @@ class Watcher(Protocol):
 
 def expand(request: Request) -> Cells:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
-    grid = load_grid(request.grid)
+    grid = request.load_grid()
     return grid.filled(request.seeds, study_of(request, grid))
 
 

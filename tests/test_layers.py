@@ -31,6 +31,7 @@ ROOMS = {
     "sweeper.failpoints": "faults on demand, for the tests",
     "sweeper.findings": "what a check of what is stored has found",
     "sweeper.predictions": "classes that probes have said, packed",
+    "sweeper.git": "what git says of a directory",
     "sweeper.errors": "what a user can mend",
     "sweeper": "the version",
     "analysis": "tables to figures; knows neither torch nor ray nor sweeper",

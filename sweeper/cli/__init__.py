@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
 from sweeper.console.words import printable
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, redact
 from sweeper.signals import leave
 
 app = typer.Typer(
@@ -79,9 +80,12 @@ def _code() -> int | None:
         context = getattr(error, "ctx", None)  # a usage error knows which command it was
         command = context.command_path if context else "sweeper"
         if message := error.format_message().rstrip("."):  # empty when the help was printed
-            print(f"{command}: {message}; see `{command} --help`", file=sys.stderr)
+            print(f"{command}: {printable(message)}; see `{command} --help`", file=sys.stderr)
         return 1
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         return 0
+    except Exception:  # a defect: the traceback is all that there is to say
+        print(redact(traceback.format_exc()), file=sys.stderr)
+        return 1

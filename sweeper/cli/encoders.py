@@ -11,7 +11,7 @@ from sweeper.cli import completion
 from sweeper.cli.options import (
     DataRoot,
     Dataset,
-    Db,
+    DbToWrite,
     Device,
     Picture,
     PresetName,
@@ -48,7 +48,7 @@ def encoders_compare(
     dataset: Dataset = "notes",
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep; encoders and preset by default.")
     ] = None,
@@ -66,6 +66,7 @@ def encoders_compare(
     joins those that are there, and `sweeper report` draws the figure again.
     """
     from sweeper.commands.compare import compare
+    from sweeper.ledger.url import to_write
     from sweeper.study.request import Request
 
     request = Request(
@@ -77,7 +78,7 @@ def encoders_compare(
         device=device.value,
     )
     formats = [picture.value for picture in format or Picture]
-    raise typer.Exit(compare(request, encoder, db, name, out, formats, console()))
+    raise typer.Exit(compare(request, encoder, to_write(db), name, out, formats, console()))
 
 
 @encoders_app.command("pretrain")

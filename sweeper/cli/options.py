@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -63,6 +64,15 @@ Shown = Annotated[
 ]
 Db = Annotated[
     str, typer.Option("--db", help="Results database: a file, or postgresql+psycopg://…")
+]
+DbToWrite = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        show_default="results.db",
+        help="Results database: a file, or postgresql+psycopg://… One that git keeps is written "
+        "to only when it is named.",
+    ),
 ]
 PresetName = Annotated[
     str,
@@ -128,11 +138,24 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")]
 
 
-def absolute(storage: str | None) -> str | None:
-    """A directory by its whole path. Raises SweeperError when it has no name."""
-    if storage is not None and not storage.strip():
+def storage_of(storage: str | None) -> str | None:
+    """A directory by its whole path, or a URI without its key, which this process remembers.
+
+    Raises SweeperError for what is neither.
+    """
+    from sweeper.storage.files import remember
+
+    if storage is None:
+        return None
+    if not storage.strip():
         raise SweeperError("--storage is empty; name a directory or a URI, or leave it out")
-    return storage if storage is None or "://" in storage else str(Path(storage).absolute())
+    if "://" in storage:
+        return remember(storage)
+    if re.match("[a-z][a-z0-9+]+:/", storage):
+        raise SweeperError(
+            f"--storage {storage.partition(':')[0]}:… lacks a slash; write scheme://…"
+        )
+    return str(Path(storage).absolute())
 
 
 def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) -> str | None:

@@ -12,6 +12,7 @@ from sweeper.cli.options import (
     AsJson,
     DataRoot,
     Db,
+    DbToWrite,
     Device,
     Encoder,
     Executor,
@@ -27,11 +28,11 @@ from sweeper.cli.options import (
     Storage,
     Table,
     Where,
-    absolute,
     console,
     data_of,
     dataset_path,
     pack_size,
+    storage_of,
 )
 from sweeper.errors import SweeperError
 
@@ -44,7 +45,7 @@ def launch(
     encoder: Encoder = None,
     soundfont: SoundFont = None,
     data_root: DataRoot = None,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep; grid and preset by default.")
     ] = None,
@@ -70,8 +71,11 @@ def launch(
     (resume), 130 / 143 interrupted.
     """
     from sweeper.commands import launch as launching
+    from sweeper.ledger.url import to_write
+    from sweeper.study.grid import grid_text
     from sweeper.study.request import Request
 
+    db = to_write(db)
     dataset, encoder = data_of(grid, preset, dataset, encoder)
     request = Request(
         grid=grid,
@@ -82,7 +86,8 @@ def launch(
         source=dataset_path(dataset, soundfont, data_root),
         device=device.value,
         pack=pack_size(pack),
-        storage=absolute(storage),
+        storage=storage_of(storage),
+        grid_file=grid_text(grid),
     )
     if dry_run:
         launching.dry_run(request, db, name, console())
@@ -96,24 +101,28 @@ def launch(
 
 def resume(
     name: Name = None,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     address: Address = None,
     retry_failed: RetryFailed = False,
     executor: Executor = Where.ray,
 ) -> None:
     """Go on with a sweep: train what is missing, and nothing else."""
     from sweeper.commands import launch as launching
+    from sweeper.ledger.url import to_write
 
     made_by = launching.executor_of(executor.value, address)
-    code = launching.resume(name, db, made_by, retry_failed=retry_failed, console=console())
+    code = launching.resume(
+        name, to_write(db), made_by, retry_failed=retry_failed, console=console()
+    )
     raise typer.Exit(code)
 
 
-def recover(db: Db = "results.db", storage: Storage = None) -> None:
+def recover(db: DbToWrite = None, storage: Storage = None) -> None:
     """Rebuild a lost database from what every finished run leaves in its sweep's storage."""
     from sweeper.commands.recover import recover as rebuild
+    from sweeper.ledger.url import to_write
 
-    raise typer.Exit(rebuild(db, absolute(storage), console()))
+    raise typer.Exit(rebuild(to_write(db), storage_of(storage), console()))
 
 
 def status(
@@ -198,16 +207,17 @@ def serve(
 def search(
     name: Name = None,
     trials: Annotated[int, typer.Option(help="Cells to add to the sweep.")] = 16,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     address: Address = None,
     executor: Executor = Where.ray,
 ) -> None:
     """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them."""
     from sweeper.commands.launch import executor_of
     from sweeper.commands.search import search as look
+    from sweeper.ledger.url import to_write
 
     made_by = executor_of(executor.value, address)
-    raise typer.Exit(look(db, name, trials, made_by, console()))
+    raise typer.Exit(look(to_write(db), name, trials, made_by, console()))
 
 
 def export(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.options import AsJson, Db, Yes, agreement, console
+from sweeper.cli.options import AsJson, Db, DbToWrite, Yes, agreement, console
 
 
 def list_(db: Db = "results.db", as_json: AsJson = False) -> None:
@@ -39,7 +39,7 @@ def diff(
 
 def forget(
     sweep: Annotated[str, typer.Argument(help="The sweep to forget.")],
-    db: Db = "results.db",
+    db: DbToWrite = None,
     yes: Yes = False,
 ) -> None:
     """Take a sweep's cells out of the database, so that its name is free for another grid.
@@ -48,8 +48,9 @@ def forget(
     cells finds them finished.
     """
     from sweeper.commands.forget import forget as take_out
+    from sweeper.ledger.url import to_write
 
-    raise typer.Exit(take_out(db, sweep, agreement(yes), console()))
+    raise typer.Exit(take_out(to_write(db), sweep, agreement(yes), console()))
 
 
 def retrain(
@@ -64,7 +65,7 @@ def retrain(
     sweep: Annotated[
         str | None, typer.Option("--sweep", help="Their sweep; the one launched last by default.")
     ] = None,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     yes: Yes = False,
 ) -> None:
     """Have cells trained again by the next launch or resume, whatever has become of them.
@@ -73,8 +74,9 @@ def retrain(
     Diverged and failed cells may be named too.
     """
     from sweeper.commands.retrain import retrain as take_back
+    from sweeper.ledger.url import to_write
 
-    raise typer.Exit(take_back(db, sweep, cells, agreement(yes), console()))
+    raise typer.Exit(take_back(to_write(db), sweep, cells, agreement(yes), console()))
 
 
 def verify(
@@ -82,7 +84,7 @@ def verify(
         bool,
         typer.Option("--repair", help="Mend what can be mended; no stored result is touched."),
     ] = False,
-    db: Db = "results.db",
+    db: DbToWrite = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that all that is stored is whole: database, storage, cached latents.
@@ -90,5 +92,7 @@ def verify(
     Without --repair this only reads. Exit codes: 0 all is whole, 2 something is not.
     """
     from sweeper.commands.verify import verify as check
+    from sweeper.ledger.url import DEFAULT, to_write
 
+    db = to_write(db) if repair else db or DEFAULT
     raise typer.Exit(check(db, repair=repair, as_json=as_json, console=console()))

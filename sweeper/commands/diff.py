@@ -43,7 +43,7 @@ def diff(engine: Engine, a: str, b: str) -> dict[str, Any]:
     return {
         "a": a,
         "b": b,
-        "options": _listed(changes(old.options, new.options)),
+        "options": _listed(changes(_told(old.options), _told(new.options))),
         "common": len(common),
         "same_run": sum(before[label].key == after[label].key for label in common),
         "config": _config(before, after, common),
@@ -52,6 +52,11 @@ def diff(engine: Engine, a: str, b: str) -> dict[str, Any]:
         "finished_in_both": int(finished.sum()),
         "numbers": _paired(rows[0][finished], rows[1][finished]),
     }
+
+
+def _told(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A launch's options, less its grid file: what that says is in the cells and their configs."""
+    return {name: value for name, value in options.items() if name != "grid_file"}
 
 
 def _by_label(engine: Engine, sweep: read.SweepInfo) -> dict[str, RunConfig]:

@@ -37,7 +37,7 @@ from sweeper.data.splits import stratified_order
 from sweeper.data.workers import encoding
 from sweeper.errors import SweeperError
 from sweeper.signals import caught
-from sweeper.storage.files import cache_root, write_atomically
+from sweeper.storage.files import cache_root, make_private, write_atomically
 from sweeper.study.config import DataConfig, canonical_json
 
 INTERRUPTED = 128  # exit code: and the signal's number
@@ -157,7 +157,7 @@ def frames_of(notes: Notes, clips: int, progress: Progress) -> NDArray[np.float1
     with contextlib.suppress(FileNotFoundError, ValueError, EOFError):  # none, or damaged
         return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
     frames = np.concatenate(list(_rendered(notes, drawn(notes, clips), progress)))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     np.save(file := io.BytesIO(), frames)
     _write(path, file.getvalue())
     return frames

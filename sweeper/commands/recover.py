@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -14,7 +12,7 @@ from sweeper.ledger.connect import writer
 from sweeper.ledger.url import database_url, shown
 from sweeper.ledger.write import Ledger
 from sweeper.states import DONE
-from sweeper.storage.files import LEDGERS, Storage, cache_root
+from sweeper.storage.files import LEDGERS, Storage, base_of, ledger_root
 from sweeper.storage.results import Manifest, manifest_names, read_manifest
 from sweeper.sweep import import_orphans, plan_of
 
@@ -24,8 +22,9 @@ def recover(db: str, storage: str | None, console: Console) -> int:
 
     A sweep whose manifest is damaged is told, and the others are recovered; the code is then 1.
     """
-    code, root = 0, _newest(db, storage)
-    with writer(db, ledger_id=Path(root.root).name) as engine:
+    code, ledger_id = 0, _newest(db, storage)
+    root = Storage(ledger_root(storage, ledger_id))
+    with writer(db, ledger_id) as engine:
         for name in manifest_names(root):
             try:
                 manifest = read_manifest(root, name)
@@ -47,15 +46,15 @@ def _rebuild(ledger: Ledger, storage: Storage, manifest: Manifest) -> tuple[int,
     return plan.count(*DONE), len(plan.runs)
 
 
-def _newest(db: str, storage: str | None) -> Storage:
-    """The storage that was used last for this database; else the one in what the user names."""
-    base = storage or os.environ.get("SWEEPER_STORAGE") or str(cache_root())
-    roots = [
-        Storage(f"{base.rstrip('/')}/{LEDGERS}/{name}") for name in Storage(base).names(LEDGERS)
+def _newest(db: str, storage: str | None) -> str:
+    """The ledger that was used last for this database; else the one in what the user names."""
+    base = base_of(storage)
+    tagged = [
+        (Storage(ledger_root(storage, name)).read_json("ledger.json") or {}, name)
+        for name in Storage(base).names(LEDGERS)
     ]
-    tagged = [(root.read_json("ledger.json") or {}, root) for root in roots]
     url = shown(database_url(db))  # as the driver wrote it
-    of_database = [(tag, root) for tag, root in tagged if tag.get("database") == url]
+    of_database = [(tag, name) for tag, name in tagged if tag.get("database") == url]
     # A database may have been elsewhere before: a storage that the user names is meant.
     candidates = of_database or (tagged if storage else [])
     if not candidates:

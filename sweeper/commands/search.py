@@ -54,7 +54,7 @@ def search(
     with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
         request, code, added = Request.of(sweep.name, sweep.options), 0, 0
-        config_of = study_of(request, load_grid(request.grid))
+        config_of = study_of(request, request.load_grid())
         while added < trials and code in (0, 2):
             rows = read.results(engine, sweep.name)
             cells = propose(rows, request, min(ROUND, trials - added), added)
@@ -102,7 +102,7 @@ def _points(request: Request) -> list[Cell]:
 
 def _space_of(request: Request) -> Grid:
     """The request's grid, with all principles where it has none."""
-    grid = load_grid(request.grid)
+    grid = request.load_grid()
     return dataclasses.replace(grid, principles=grid.principles or load_grid("full").principles)
 
 

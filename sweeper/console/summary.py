@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sweeper.console.words import clock, counted, printable
 from sweeper.errors import redact
 from sweeper.ledger import read
+from sweeper.ledger.url import is_default
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
@@ -70,7 +71,7 @@ def code_of(cells: pd.DataFrame) -> int:
 def command(verb: str, sweep: str | None, db: str) -> str:
     """What a user may type next of a sweep, quoted for a shell."""
     words = ["sweeper", verb, *([printable(sweep)] if sweep else [])]
-    return shlex.join(words if db == "results.db" else [*words, "--db", redact(db)])
+    return shlex.join(words if is_default(db) else [*words, "--db", redact(db)])
 
 
 def print_plan(

@@ -27,7 +27,7 @@ from sweeper.data.clips import (
 )
 from sweeper.data.scratch import SCRATCH, can_go_on
 from sweeper.errors import SweeperError
-from sweeper.storage.files import cache_root, sync_directory
+from sweeper.storage.files import cache_root, make_private, sync_directory
 from sweeper.study.config import canonical_json
 
 META = "meta.json"
@@ -189,7 +189,7 @@ def writing(fingerprint: str, size: int) -> Iterator[Path]:
     path = directory(fingerprint)
     partial = path.with_name(f"{fingerprint}.partial")
     try:
-        partial.mkdir(parents=True, exist_ok=True)
+        make_private(partial)
         for file in partial.glob("*.*"):  # of a process that was killed; it goes on from SCRATCH
             file.unlink()
         if (free := shutil.disk_usage(partial).free) < size:
@@ -215,7 +215,7 @@ def locked(fingerprint: str, waiting: Callable[[], None]) -> Iterator[None]:
     path = directory(fingerprint)
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -23,7 +23,7 @@ from sweeper.failpoints import failpoint
 from sweeper.ledger.connect import ledger_id
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.write import Ledger
-from sweeper.storage.files import cache_root, sync_directory
+from sweeper.storage.files import cache_root, make_private, private, sync_directory
 
 RETRY_SECONDS = 2.0  # between two tries to store what waits
 
@@ -204,8 +204,8 @@ def append_to_spool(path: Path, event: Event) -> None:
     """Returns when the event would survive a power cut. Raises OSError on a full disk."""
     body = to_json(event)
     line = json.dumps({"sha256": _digest(body), "event": body})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    make_private(path.parent)
+    with open(path, "ab", opener=private) as file:
         # A newline first: a torn line before this one must not swallow it.
         file.write(f"\n{line}\n".encode())
         file.flush()

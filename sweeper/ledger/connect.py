@@ -25,8 +25,8 @@ from sweeper.errors import SweeperError, redact
 from sweeper.ledger.check import check_whole, file_schema, refuse_foreign, schema_of
 from sweeper.ledger.filesystem import network_type
 from sweeper.ledger.lease import MovedError
-from sweeper.ledger.presence import refuse_directory, refuse_log_alone, watch
-from sweeper.ledger.rekey import rekey
+from sweeper.ledger.presence import mark, refuse_directory, refuse_log_alone, watch
+from sweeper.ledger.rekey import hide_keys, rekey
 from sweeper.ledger.schema import SCHEMA_VERSION, Base, Meta, SchemaVersion
 from sweeper.ledger.snapshot import snapshot
 from sweeper.ledger.trouble import explain_errors, friendly_errors, friendly_opening
@@ -74,7 +74,7 @@ def fold_log(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
     with (
-        contextlib.suppress(sqlite3.OperationalError, MovedError),  # locked by others, or gone
+        contextlib.suppress(sqlite3.DatabaseError, MovedError),  # locked by others, gone, spoilt
         closing(engine.raw_connection()) as connection,
     ):
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -103,8 +103,10 @@ def open_writer(db: str, ledger_id: str | None = None) -> Engine:
         with engine.begin() as connection:
             check_whole(connection, db)
             rekey(connection)
+            hide_keys(connection)
         _check_writable(engine)
         fold_log(engine)  # what the driver before could not
+        mark(engine)
     return engine
 
 
@@ -209,6 +211,7 @@ def _seal(engine: Engine) -> None:
     """Gives a snapshot's runs today's keys; from here on nothing changes it."""
     with engine.begin() as connection:
         rekey(connection)
+        hide_keys(connection)
         connection.execute(text("PRAGMA query_only = ON"))
 
 

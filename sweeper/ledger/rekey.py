@@ -7,10 +7,25 @@ is the only one that ever has to be filled in.
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 from sqlalchemy import Connection, delete, select, update
 
-from sweeper.ledger.schema import Attempt, CellRow, Run, Score
-from sweeper.study.config import RunConfig
+from sweeper.errors import redact
+from sweeper.ledger.schema import Attempt, CellRow, Run, Score, Sweep
+from sweeper.study.config import NONSENSE, RunConfig
+
+
+def hide_keys(connection: Connection) -> None:
+    """Takes the keys of storages out of what launches of earlier versions stored."""
+    rows = connection.execute(select(Sweep.id, Sweep.options).where(Sweep.options.like("%://%@%")))
+    for row in rows.all():
+        with contextlib.suppress(*NONSENSE):  # damaged: told when it is read
+            options = json.loads(row.options)
+            if (shown := redact(options["storage"])) != options["storage"]:
+                text = json.dumps({**options, "storage": shown}, sort_keys=True)
+                connection.execute(update(Sweep).where(Sweep.id == row.id).values(options=text))
 
 
 def rekey(connection: Connection) -> int:

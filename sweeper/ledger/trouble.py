@@ -12,6 +12,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 
 from sweeper.errors import SweeperError
+from sweeper.ledger.url import is_default
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def damaged(db: str, how: str) -> SweeperError:
 
 def recovery(db: str) -> str:
     """The command that rebuilds a database."""
-    return "sweeper recover" + ("" if db == "results.db" else f" --db {shlex.quote(db)}")
+    return "sweeper recover" + ("" if is_default(db) else f" --db {shlex.quote(db)}")
 
 
 def _line(db: str, error: DatabaseError | sqlite3.DatabaseError) -> str:

@@ -10,7 +10,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from sweeper.errors import SweeperError, redact
+from sweeper.git import is_tracked
 
+DEFAULT = "results.db"  # in the working directory
 _SLIP = re.compile(r"[a-z][a-z0-9+]+:/*[^/]*[@/]", re.IGNORECASE)  # a URL that lacks a slash
 
 
@@ -37,6 +39,24 @@ def database_url(db: str) -> URL:
     if url.query or url.host or not url.database:
         raise SweeperError(f"--db {scheme}://…: give the path of a SQLite file and no more")
     return database_url(url.database)
+
+
+def is_default(db: str) -> bool:
+    """Whether a command means this database where its --db is left out."""
+    return db == DEFAULT and not is_tracked(Path(DEFAULT))
+
+
+def to_write(db: str | None) -> str:
+    """The database that a command shall change, as the user names it, or else the default.
+
+    Raises SweeperError where git keeps the default: that is changed by its name alone.
+    """
+    if db is None and is_tracked(Path(DEFAULT)):
+        raise SweeperError(
+            f"git keeps the {DEFAULT} here, so it is not written to unasked; name a database of "
+            f"your own with --db FILE, or this one with --db {DEFAULT}"
+        )
+    return db or DEFAULT
 
 
 def is_sqlite(url: URL) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, redact
 from sweeper.events import Provenance, RunResult
 from sweeper.failpoints import failpoint
 from sweeper.ledger import read
@@ -174,7 +174,7 @@ class Ledger:
     def note(self, kind: str, detail: str) -> None:
         """Adds an event to the sweep's history."""
         with self._transaction("note") as session:
-            session.add(self._event(kind, detail))
+            session.add(self._event(kind, redact(detail)))
 
     def forget(self) -> None:
         """Takes the sweep's cells away and frees its name; runs, attempts and scores stay."""

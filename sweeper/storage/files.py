@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from platformdirs import user_cache_path
 from pyarrow import ArrowException, fs
 
-from sweeper.errors import SweeperError
+from sweeper.errors import HIDDEN, SweeperError, redact
 
 LEDGERS = "ledgers"
+_WHOLE: dict[str, str] = {}  # storages that this process was told, by what is shown of them
 
 
 def cache_root() -> Path:
@@ -27,10 +28,39 @@ def cache_root() -> Path:
     return Path(root) if root else user_cache_path("sweeper")
 
 
+def remember(storage: str) -> str:
+    """What may be stored of a storage; its key, if it has one, stays in this process."""
+    if (shown := redact(storage)) != storage:
+        _WHOLE[shown] = storage
+    return shown
+
+
+def base_of(storage: str | None) -> str:
+    """A storage with its key, as far as it has one; SWEEPER_STORAGE's or the cache by default.
+
+    Raises SweeperError for one whose key this process was never told.
+    """
+    asked = os.environ.get("SWEEPER_STORAGE")
+    if storage is None or HIDDEN not in storage:
+        return storage or asked or str(cache_root())
+    if asked and redact(asked) == storage:
+        return asked
+    if storage not in _WHOLE:
+        raise SweeperError(
+            f"the key of {storage} is not stored; set SWEEPER_STORAGE to the whole URI and go on"
+        )
+    return _WHOLE[storage]
+
+
+def below(base: str, *names: str) -> str:
+    """A folder of a directory or URI, in front of the URI's query."""
+    place, mark, query = base.partition("?") if "://" in base else (base, "", "")
+    return "/".join([place.rstrip("/"), *names]) + mark + query
+
+
 def ledger_root(storage: str | None, ledger: str) -> str:
     """The folder of one ledger, under `storage` (a directory or URI) or under the cache."""
-    base = storage or os.environ.get("SWEEPER_STORAGE") or str(cache_root())
-    return f"{base.rstrip('/')}/{LEDGERS}/{ledger}"
+    return below(base_of(storage), LEDGERS, ledger)
 
 
 @contextmanager
@@ -48,9 +78,8 @@ def check_writable(storage: str | None) -> None:
     Nothing stays there; what a URI names is asked only when it is used.
     """
     Storage(ledger_root(storage, ""))
-    storage = storage or os.environ.get("SWEEPER_STORAGE")
-    for what, folder in (("--storage", storage), ("SWEEPER_CACHE", str(cache_root()))):
-        if folder and "://" not in folder:
+    for what, folder in (("--storage", base_of(storage)), ("SWEEPER_CACHE", str(cache_root()))):
+        if "://" not in folder:
             path = Path(folder).absolute()
             there = next(place for place in (path, *path.parents) if place.exists())
             try:
@@ -84,10 +113,11 @@ class Storage:
         moves away, what another has half written.
         """
         path = self._base / name
-        self._fs.create_dir(str(path.parent), recursive=True)
         if isinstance(self._fs, fs.LocalFileSystem):
-            write_atomically(Path(path), data, writer)
+            make_private(Path(path).parent)
+            write_atomically(Path(path), data, writer, opener=private)
             return
+        self._fs.create_dir(str(path.parent), recursive=True)
         partial = f"{path}{writer}.partial"
         with self._fs.open_output_stream(partial) as stream:
             stream.write(data)
@@ -125,10 +155,24 @@ class Storage:
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
 
-def write_atomically(path: Path, data: bytes, writer: str = "") -> None:
+def make_private(directory: Path) -> None:
+    """Makes a directory, and what is missing above it, for this user alone."""
+    for place in reversed([directory, *directory.parents]):
+        if not place.exists():
+            place.mkdir(0o700, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """An `opener`: what it makes is this user's alone; a file that is there stays as it is."""
+    return os.open(path, flags, 0o600)
+
+
+def write_atomically(
+    path: Path, data: bytes, writer: str = "", opener: Callable[[str, int], int] | None = None
+) -> None:
     """Replaces a file, whole or not at all; once written it survives a power cut."""
     partial = path.with_name(f"{path.name}{writer}.partial")
-    with partial.open("wb") as file:
+    with open(partial, "wb", opener=opener) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

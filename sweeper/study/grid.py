@@ -115,19 +115,31 @@ _FURTHER = ("axes", "zip", "where")
 _SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 
 
-def load_grid(name: str) -> Grid:
-    """A grid by its name, or from a TOML file whose keys are the axes and sections of a Grid."""
-    if name in GRIDS:
+def load_grid(name: str, text: str | None = None) -> Grid:
+    """A grid by its name, or from a TOML file whose keys are the axes and sections of a Grid.
+
+    `text` is what the file held when it was launched: it is then not read again.
+    """
+    if text is None and (text := grid_text(name)) is None:
         return GRIDS[name]
-    path = Path(name)
     try:
-        document = tomllib.loads(path.read_text("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SweeperError(f"grid file {name} is not TOML: {error}") from None
+    return _checked(_from_document(Path(name).stem, document), source=name)
+
+
+def grid_text(name: str) -> str | None:
+    """What a grid file holds; None for a grid that has a name of ours."""
+    if name in GRIDS:
+        return None
+    try:
+        return Path(name).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise SweeperError(f"grid file {name} is not TOML: {error}") from None
     except OSError as error:
         told = unknown("grid", name, GRIDS)
         raise SweeperError(f"{told}, or name a TOML file ({error.strerror})") from None
-    return _checked(_from_document(path.stem, document), source=name)
 
 
 def _from_document(stem: str, document: dict[str, Any]) -> Grid:

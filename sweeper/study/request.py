@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, redact
+from sweeper.study.grid import Grid, load_grid
 from sweeper.study.presets import preset
 
 MOST_SEEDS = 1_000  # of a full grid: 57,000 cells, planned in seconds
@@ -31,12 +32,19 @@ class Request:
     pack: int | None = None
     storage: str | None = None
     encoders: dict[str, str] = field(default_factory=dict)  # see data.latents.Source
+    grid_file: str | None = None  # what it held: the sweep goes on though it be changed or gone
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise SweeperError(f"--seeds {self.seeds}: at least 1 is needed")
+        if self.storage is not None:  # the request is stored, and its key must not be
+            object.__setattr__(self, "storage", redact(self.storage))
         if self.seeds > MOST_SEEDS:
             raise SweeperError(f"--seeds {self.seeds}: a sweep has at most {MOST_SEEDS}")
+
+    def load_grid(self) -> Grid:
+        """The grid that was asked for."""
+        return load_grid(self.grid, self.grid_file)
 
     def sweep_name(self, asked: str | None) -> str:
         """The name asked for, or the default. Raises SweeperError for what is no name."""

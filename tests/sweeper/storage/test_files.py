@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.driver.outbox import append_to_spool
 from sweeper.errors import SweeperError
-from sweeper.storage.files import Storage, write_atomically
+from sweeper.events import Noted
+from sweeper.storage.files import Storage, ledger_root, write_atomically
 
 
 @pytest.fixture(params=["directory", "uri"])
@@ -81,6 +83,28 @@ def test_bytes_then_name_then_directory_reach_the_disk(
 def test_a_uri_that_means_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(SweeperError, match="--storage nowhere://x"):
         Storage("nowhere://x")
+
+
+@pytest.mark.parametrize(
+    ("base", "root"),
+    [
+        ("/a/b/", "/a/b/ledgers/x"),
+        ("/a?b", "/a?b/ledgers/x"),
+        ("s3://bucket/a/?region=eu&scheme=http", "s3://bucket/a/ledgers/x?region=eu&scheme=http"),
+        ("s3://bucket", "s3://bucket/ledgers/x"),
+    ],
+)
+def test_a_ledgers_folder_stands_before_the_query_of_a_uri(base: str, root: str) -> None:
+    assert ledger_root(base, "x") == root
+
+
+def test_what_is_kept_is_its_users_alone(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(0o755)  # the user's own stays as it is
+    storage.write("folder/name", b"one")
+    append_to_spool(tmp_path / "cache" / "spool", Noted("p", "kind", "detail"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    private = {"folder": 0o700, "name": 0o600, "cache": 0o700, "spool": 0o600}
+    assert modes == {"kept": 0o755, **private}
 
 
 def test_two_drivers_replace_a_file_at_once_and_neither_is_in_the_others_way(

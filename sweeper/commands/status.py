@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,7 @@ from sweeper.states import STOPPED, State
 from sweeper.study.plan import Plan
 
 WATCH_SECONDS = 2.0
+DETAIL = 120  # characters of an event that the line of events has room for
 # How runs are counted, in this order; what else there is counts as pending.
 COUNTED = {
     State.FINISHED: (State.FINISHED,),
@@ -76,8 +79,10 @@ def look(db: str, name: str | None) -> Status:
         plan, cells = read.plan_of_sweep(engine, sweep.id), read.results(engine, sweep.name)
         with Session(engine) as session:
             holder = holders(session).get(sweep.id)
-        counts = _summary(sweep, plan, cells)
+        history = read.history(engine, sweep.id)
+        counts = _summary(sweep, plan, cells) | {"events": _events(history)}
         lines = [_counts_line(counts), *_failures(read.failures(engine, plan))]
+        lines += _history_line(history, sweep.name, db)
         if name is None and (others := len(read.sweeps(engine)) - 1):
             more = f"{counted(others, 'more sweep')} in this database: {command('list', None, db)}"
             lines.append(Text(more, style="dim"))
@@ -115,6 +120,25 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:
 def _counts_line(counts: dict[str, Any]) -> Text:
     told = ", ".join(f"{counts[state]} {state}" for state in COUNTED if counts[state])
     return Text(f"{counted(counts['runs'], 'run')}: {told}")
+
+
+def _events(history: list[read.Happened]) -> list[dict[str, str]]:
+    return [
+        {"kind": one.kind, "detail": one.detail, "when": one.when.isoformat()} for one in history
+    ]
+
+
+def _history_line(history: list[read.Happened], sweep: str, db: str) -> list[Text]:
+    """How often what happened, and the last of it; nothing for an undisturbed sweep."""
+    if not history:
+        return []
+    counts = Counter(one.kind for one in history)
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    last = history[-1]
+    detail = textwrap.shorten(last.detail, DETAIL, placeholder=" …")
+    line = f"events: {told}; the last at {last.when:%Y-%m-%d %H:%M} UTC: {detail}"
+    everything = command("status --json", sweep, db)
+    return [Text(printable(f"{line}; all of them: {everything}"), style="yellow")]
 
 
 def _failures(failures: list[read.Failure]) -> list[Text]:

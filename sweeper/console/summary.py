@@ -70,7 +70,7 @@ def code_of(cells: pd.DataFrame) -> int:
 
 def command(verb: str, sweep: str | None, db: str) -> str:
     """What a user may type next of a sweep, quoted for a shell."""
-    words = ["sweeper", verb, *([printable(sweep)] if sweep else [])]
+    words = ["sweeper", *verb.split(), *([printable(sweep)] if sweep else [])]
     return shlex.join(words if is_default(db) else [*words, "--db", redact(db)])
 
 

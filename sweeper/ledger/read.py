@@ -18,6 +18,7 @@ from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import (
     Attempt,
     CellRow,
+    HistoryRow,
     Map,
     Prediction,
     ProbeClip,
@@ -335,6 +336,23 @@ def predictions(
             for batch in _batches(keys)
             for key, task, subspace, classes in session.execute(query.where(Run.key.in_(batch)))
         }
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Something of a sweep's history beside its attempts: a takeover, a refused checkpoint."""
+
+    kind: str
+    detail: str
+    when: datetime  # UTC
+
+
+def history(engine: Engine, sweep_id: int) -> list[Happened]:
+    """What has happened to a sweep, the oldest first."""
+    columns = (HistoryRow.kind, HistoryRow.detail, HistoryRow.happened)
+    query = select(*columns).where(HistoryRow.sweep_id == sweep_id).order_by(HistoryRow.id)
+    with Session(engine) as session:
+        return [Happened(*row) for row in session.execute(query)]
 
 
 def maps(engine: Engine) -> dict[tuple[str, str], str]:

@@ -148,6 +148,7 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "unknown": 0,
         "interrupted": 0,
         "pending": 1,
+        "events": [],
     }
 
 

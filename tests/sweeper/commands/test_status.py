@@ -69,6 +69,21 @@ def test_the_legend_names_the_marks_that_are_shown_and_no_others(db: str, half: 
     assert " ● done  ◌ stopped  · waiting\n" in show(db)
 
 
+def test_what_happened_beside_the_attempts_is_one_line_and_whole_in_json(
+    db: str, ledger: Ledger, half: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "events:" not in show(db)
+    for kind, detail in (("checkpoint-failed", "no room"), ("taken-over", "\x1b[2J" + "x " * 99)):
+        ledger.note(kind, detail)
+    (line,) = (line for line in show(db).splitlines() if line.startswith("events:"))
+    assert line.startswith("events: 1 checkpoint-failed, 1 taken-over; the last at 20")
+    assert "UTC: \\x1b[2Jx x x" in line and "x …; all of them: sweeper status --json a" in line
+    status.show(db, None, watch=False, as_json=True, console=console_of())
+    first, last = json.loads(capsys.readouterr().out)["events"]
+    assert (first["kind"], first["detail"]) == ("checkpoint-failed", "no room")
+    assert last["detail"].startswith("\x1b[2Jx")
+
+
 def test_several_sweeps_are_named_where_none_was_asked_for(
     db: str, engine: Engine, ledger: Ledger, smoke: Smoke
 ) -> None:

@@ -178,6 +178,7 @@ def test_what_can_be_mended_is_mended_and_no_score_is_lost(trained: Sweeper, wha
     before = contents(Path())
     code, document = found(trained)
     assert code == 2 and what in document["findings"][0]["what"]
+    assert trained("verify")[1].endswith("can be mended: sweeper verify --repair\n")
     assert contents(Path()) == before
     code, document = found(trained, "--repair")
     assert (code, document["findings"]) == (0, [])

@@ -91,7 +91,9 @@ def _degrees(values: Array) -> list[int]:
 def _checked(values: Array) -> int:
     """How many seeds there are."""
     if values.ndim != 4 or len(values) < 2:
-        raise ValueError("an analysis of variance needs two seeds or more")
+        raise ValueError(
+            "an analysis of variance needs two seeds or more, see `sweeper launch --seeds`"
+        )
     if np.isnan(values).any():
         raise ValueError("an analysis of variance needs every configuration with every seed")
     if min(values.shape[1:]) < 2:

@@ -13,6 +13,10 @@ PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
 IDENTITY = ["kind", "principle", "objective", "lam"]  # what makes a configuration
 RECONSTRUCTION_ONLY = "reconstruction only"
+# What a figure of changes from reconstruction only says without them.
+NEEDS_PAIR = (
+    "needs a finished λ = 1 run and a λ < 1 run of the same seed; go on with `sweeper resume`"
+)
 _DERIVED = ("mean_overall", "valid_mean_overall", *(f"valid_{margin}" for margin in MARGINS))
 _PAPER_ORDER = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
 

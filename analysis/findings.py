@@ -13,7 +13,7 @@ from analysis.markdown import markdown_table
 from analysis.measured import Measured
 from analysis.results import MARGINS
 from analysis.thresholds import THRESHOLDS
-from analysis.trainings import Trainings
+from analysis.trainings import UNTRAINED, VARIED, Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict, depth, verdicts
 
 _SHOWN_PARTS = 4  # of a compound claim; of more, the worst one
@@ -71,11 +71,10 @@ def markdown(table: pd.DataFrame, trainings: Trainings) -> str:
     return "\n\n".join([
         "# The paper's claims in this sweep", summary(table), caution(trainings), claims,
         "Intervals hold one claim at a time; with †, the verdict also stands beside all the others "
-        "(Holm). Seeds vary initial weights, batches and probes; the data and their split are the "
-        "same. Fix the seeds before you look: adding some until a claim is supported makes it so.",
+        f"(Holm). {VARIED} Fix the seeds before you look: adding some until a claim is supported "
+        "makes it so.",
         "## λ = 0, apart",
-        "Left out of every claim but the one on adding reconstruction: there a subspace without a "
-        "loss is an untrained encoder.",
+        f"Left out of every claim but the one on adding reconstruction. {UNTRAINED}",
         markdown_table(untrained(trainings)),
         "## From words to bounds", "Judgement calls, made before the study.", _thresholds(),
     ]) + "\n"  # fmt: skip
@@ -90,9 +89,8 @@ def summary(table: pd.DataFrame) -> str:
 
 def caution(trainings: Trainings) -> str:
     """What the intervals rest on, and whatever keeps them from saying more."""
-    one = "One seed: intervals are of these trainings, and no claim is settled. "
-    alone = one if len(trainings.seeds) == 1 else ""
-    return f"{alone}Based on {' '.join([f'{trainings.basis}.', *trainings.remarks])}"
+    alone = "One seed settles no claim. " if len(trainings.seeds) == 1 else ""
+    return f"{alone}Based on {' '.join([trainings.basis, *trainings.remarks])}"
 
 
 def _verdict(row: pd.Series) -> str:

@@ -49,6 +49,11 @@ class Measured:
         """[seed, point]: whether there is a finished training."""
         return np.asarray(~np.isnan(self.accuracy[:, 0]).all(axis=-1))
 
+    def seeds_of(self, name: str) -> NDArray[np.bool_]:
+        """[seed]: whether there is a finished training of a point, which the sweep may lack."""
+        named = (self.points["name"] == name).to_numpy()
+        return np.asarray(self.there[:, named].any(axis=1))
+
     def places(self, *names: str) -> Places:
         """Where these points are; ValueError for one that the sweep does not hold."""
         return np.array([list(self.points["name"]).index(name) for name in names], dtype=np.intp)

@@ -6,29 +6,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.configurations import RECONSTRUCTION_ONLY
+from analysis.configurations import NEEDS_PAIR, RECONSTRUCTION_ONLY
 from analysis.intervals import SAMPLES, interval
 from analysis.measured import Measured
 from analysis.trainings import Array, Trainings
 
-AXES = ("mean_overall", "worse_margin")
+AXES = ("accuracy_change", "worse_margin")  # of mean overall accuracy, from reconstruction only
 
 
 def pareto(trainings: Trainings, samples: int = SAMPLES) -> pd.DataFrame:
-    """One row a point with 0 < λ ≤ 1: both measures, their intervals, `membership` in 0..1.
+    """One row a point with 0 < λ ≤ 1: both of AXES, their intervals, `membership` in 0..1.
 
     The membership is how often the point is on the front of a crossed bootstrap: seeds drawn with
     replacement, each with the same sample of notes. Points that lack a seed are left out.
-    ValueError where nothing is left to draw.
+    ValueError without a finished reconstruction-only run, and without any other.
     """
     measured = Measured.of(trainings, samples)
-    names = list(measured.points["name"])
-    reference = [names.index(RECONSTRUCTION_ONLY)] if RECONSTRUCTION_ONLY in names else []
-    places = np.append(measured.where(), reference).astype(np.intp)
-    places = places[measured.there[:, places].all(axis=0)]
-    if not len(places) or not len(trainings.seeds):
-        raise ValueError("The Pareto front has no finished run; go on with `sweeper resume`")
-    values = {axis: measured.at(axis, places) for axis in AXES}
+    seeds = measured.seeds_of(RECONSTRUCTION_ONLY)
+    measured = measured.only(seeds, np.full(len(measured.points), True))
+    mixed = measured.where()
+    mixed = mixed[measured.there[:, mixed].all(axis=0)]
+    if not seeds.any() or not len(mixed):
+        raise ValueError(f"The Pareto front {NEEDS_PAIR}")
+    places = np.append(mixed, measured.places(RECONSTRUCTION_ONLY))
+    changes, margins = measured.change("mean_overall", places), measured.at(AXES[1], places)
+    values = dict(zip(AXES, (changes, margins), strict=True))
     table = measured.points.iloc[places].reset_index(drop=True)
     for axis, value in values.items():
         intervals = [interval(value[..., i]) for i in range(len(places))]

@@ -13,11 +13,21 @@ from matplotlib.figure import Figure
 
 from analysis import facets, findings, table1, views
 from analysis.comparison import Comparison
-from analysis.figures import encoders, figure2, figure3, figure4, style
+from analysis.figures import (
+    encoders,
+    figure2,
+    figure3,
+    figure4,
+    forest,
+    front,
+    response,
+    style,
+    variance,
+)
 from analysis.files import Files, write_files
 from analysis.markdown import without_html
 from analysis.results import Provenance, Results
-from analysis.trainings import Trainings
+from analysis.trainings import VARIED, Trainings
 
 FORMATS = ("png", "pdf", "svg")
 # Without dates and versions: the same rows give the same bytes.
@@ -33,12 +43,15 @@ class FigureModule(Protocol):
 
     CAPTION: str
 
-    def data(self, frame: pd.DataFrame) -> pd.DataFrame: ...
+    def data(self, trainings: Trainings) -> pd.DataFrame: ...
     def note(self, table: pd.DataFrame) -> str: ...
     def draw(self, table: pd.DataFrame, foot: str) -> Figure: ...
 
 
-FIGURES: dict[int, FigureModule] = {2: figure2, 3: figure3, 4: figure4}
+FIGURES: dict[str, FigureModule] = {  # the paper's by their number, then ours
+    "2": figure2, "3": figure3, "4": figure4,
+    "claims": forest, "lambda": response, "variance": variance, "pareto": front,
+}  # fmt: skip
 TABLES = (1,)
 
 
@@ -51,7 +64,7 @@ class Written(NamedTuple):
 
 def report(
     results: Results,
-    figures: Collection[int] = tuple(FIGURES),
+    figures: Collection[str] = tuple(FIGURES),
     tables: Collection[int] = TABLES,
     out: Path = Path("report"),
     formats: Sequence[str] = FORMATS,
@@ -59,17 +72,19 @@ def report(
 ) -> Written:
     """Writes what is asked for into `out`.
 
-    A figure is `figure-N.{png,pdf,svg}`, its data `.csv`, its caption with the provenance `.md`;
-    the table is `table-1.{md,tex,csv}`, with the paper's numbers beside ours on request. A whole
-    report also holds `findings.{md,csv}`, the check against the paper, and `views.{md,csv}`, other
-    views of disentanglement. Where one of several
-    cannot be drawn yet, it has no file. Raises ValueError, and writes nothing, for an unknown
-    figure, table or format, and when nothing of what is asked for can be drawn.
+    A figure is `figure-N.{png,pdf,svg}` or has a name of its own, `claims.png`; its data is `.csv`,
+    its caption with the provenance `.md`. The table is `table-1.{md,tex,csv}`, with the paper's
+    numbers beside ours on request. A whole report also holds `findings.{md,csv}`, the check against
+    the paper, and `views.{md,csv}`, other views of disentanglement. Where one of several cannot be
+    drawn yet, it has no file. Raises ValueError, and writes nothing, for an unknown figure, table
+    or format, and when nothing of what is asked for can be drawn.
     """
     _check_choices("figure", figures, FIGURES)
     _check_choices("table", tables, TABLES)
     _check_choices("format", formats, FORMATS)
-    makers = [partial(_figure, results, number, formats) for number in sorted(figures)]
+    trainings = Trainings.of_results(results)
+    asked = [name for name in FIGURES if name in figures]
+    makers = [partial(_figure, trainings, results.provenance, name, formats) for name in asked]
     makers += [partial(_table, results, paper) for _ in tables]
     files: Files = {}
     omitted: list[str] = []
@@ -81,13 +96,13 @@ def report(
     if omitted and not files:
         raise ValueError(omitted[0])
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
-        files |= _findings(results) | _views(results)
+        files |= _findings(trainings, results.provenance) | _views(results)
     return Written(write_files(files, out), omitted)
 
 
 def report_facets(
     results: Results,
-    figures: Collection[int],
+    figures: Collection[str],
     tables: Collection[int],
     out: Path,
     formats: Sequence[str],
@@ -123,13 +138,18 @@ def report_comparison(
     return write_files(files, out)
 
 
-def _figure(results: Results, number: int, formats: Sequence[str]) -> Files:
-    module, provenance = FIGURES[number], results.provenance
-    table = module.data(results.frame)
-    drawn = module.draw(table, provenance.line)
-    pictures = {f"figure-{number}.{format}": _picture(drawn, format) for format in formats}
-    text = _text(f"{module.CAPTION} {module.note(table)}\n", provenance)
-    return {**pictures, f"figure-{number}.csv": _csv(table), f"figure-{number}.md": text}
+def _figure(
+    trainings: Trainings, provenance: Provenance, name: str, formats: Sequence[str]
+) -> Files:
+    module, file = FIGURES[name], f"figure-{name}" if name.isdigit() else name
+    table = module.data(trainings)
+    notes = [note for note in (module.note(table), trainings.basis) if note]
+    drawn = module.draw(table, " ".join([*notes, provenance.line]))
+    pictures = {f"{file}.{format}": _picture(drawn, format) for format in formats}
+    caption = " ".join([module.CAPTION, *notes, VARIED])
+    return {
+        **pictures, f"{file}.csv": _csv(table), f"{file}.md": _text(f"{caption}\n", provenance)
+    }  # fmt: skip
 
 
 def _table(results: Results, paper: bool) -> Files:
@@ -141,10 +161,9 @@ def _table(results: Results, paper: bool) -> Files:
     }
 
 
-def _findings(results: Results) -> Files:
-    trainings = Trainings.of_results(results)
+def _findings(trainings: Trainings, provenance: Provenance) -> Files:
     table = findings.findings(trainings)
-    text = _text(findings.markdown(table, trainings), results.provenance)
+    text = _text(findings.markdown(table, trainings), provenance)
     return {"findings.md": text, "findings.csv": _csv(table)}
 
 

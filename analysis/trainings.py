@@ -22,6 +22,10 @@ from analysis.results import ACCURACIES, Results, listed
 
 Array = NDArray[np.float64]
 
+# For captions.
+VARIED = "Seeds vary initial weights, batches and probes; the data draw and its split are fixed."
+UNTRAINED = "At λ = 0 a subspace without a loss is an untrained encoder."
+
 
 @dataclass(frozen=True)
 class Trainings:
@@ -35,6 +39,7 @@ class Trainings:
     accuracy: Array  # [seed, point, ACCURACIES] on test
     valid: Array  # the same on validation
     mse: Array  # [seed, point]
+    frame: pd.DataFrame  # the rows of `results` that these were made of
     correct: NDArray[np.float32] | None = None  # [seed, point, ACCURACIES, test clip]: 1 or 0
     notes: NDArray[Any] | None = None  # [test clip]: which note it is, a program and a pitch
     twin: NDArray[np.bool_] | None = None  # [test clip]: the note is in probe training too
@@ -69,7 +74,8 @@ class Trainings:
 
         accuracy, valid = table(list(ACCURACIES)), table([f"valid_{name}" for name in ACCURACIES])
         missing = _missing(points, seeds, accuracy)
-        return cls(points, seeds, accuracy, valid, table(["mse"])[..., 0], remarks=missing)
+        mse = table(["mse"])[..., 0]
+        return cls(points, seeds, accuracy, valid, mse, frame, remarks=missing)
 
     def with_clips(
         self,
@@ -105,12 +111,14 @@ class Trainings:
 
     @property
     def basis(self) -> str:
-        """What the intervals rest on, for a caption."""
+        """What the intervals rest on, a sentence for a caption."""
         count = len(self.seeds)
-        seeds = f"{count} seed" + "s" * (count != 1)
+        seeds = "1 seed: these trainings" if count == 1 else f"{count} seeds"
         if self.notes is None:
-            return f"{seeds}; no predictions on test clips, so test notes are not in the intervals"
-        return f"{seeds} × {len(self.notes):,} test clips of {len(np.unique(self.notes)):,} notes"
+            known = "seeds alone are in the intervals" if count > 1 else "no intervals"
+            return f"{seeds}; no predictions on test clips, so {known}."
+        clips = f"{len(self.notes):,} test clips of {len(np.unique(self.notes)):,} notes"
+        return f"{seeds} × {clips}." if count > 1 else f"{seeds}; {clips}."
 
 
 def _planned(frame: pd.DataFrame) -> pd.DataFrame:

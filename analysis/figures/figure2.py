@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
 from analysis.effects import spearman
 from analysis.figures import outliers, style
-from analysis.markdown import seeds_note
 from analysis.results import TASKS, with_sd
+from analysis.trainings import Trainings
 
 CAPTION = (
     "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
@@ -27,12 +27,12 @@ _SHOWN_LAMBDAS = 4
 _NAME_HEIGHT = 0.085  # of a panel: two lines' names nearer than this would touch
 
 
-def data(frame: pd.DataFrame) -> pd.DataFrame:
+def data(trainings: Trainings) -> pd.DataFrame:
     """One row a task and configuration or baseline: `accuracy` of z_p ⊕ z_s, `mse`, their sd.
 
     λ = 0 and the baselines have no MSE. A CL baseline is there for the task of its pairs only.
     """
-    table = configurations(frame)
+    table = configurations(trainings.frame)
     if not (table["kind"] == "multiview").any():
         raise ValueError("Figure 2 has no finished run to draw; go on with `sweeper resume`")
     return pd.concat([_of_task(table, task) for task in TASKS], ignore_index=True)
@@ -54,18 +54,18 @@ def correlation(table: pd.DataFrame, task: str) -> float:
 
 
 def note(table: pd.DataFrame) -> str:
-    """What the figure leaves out or moves, and what its bars are."""
+    """What the figure leaves out or moves."""
     count = int((multiview(table)["mse"].isna() & (table["task"] == TASKS[0])).sum())
     configurations = "configuration" if count == 1 else "configurations"
-    omitted = f"λ = 0 has no decoder: {count} {configurations} left out. "
+    omitted = f"λ = 0 has no decoder: {count} {configurations} left out."
     clipped = outliers.note(pd.concat([_clipped(table, task) for task in TASKS]))
-    return omitted + clipped + seeds_note(table["seeds"])
+    return f"{omitted} {clipped}".strip()
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
     """One column wide, the two tasks above each other on one MSE axis."""
     with style.paper():
-        figure = style.canvas(style.SINGLE, 4.3, f"{note(table)} {foot}")
+        figure = style.canvas(style.SINGLE, 4.3, foot)
         panels = figure.subplots(len(TASKS), 1, sharex=True)
         for axes, task in zip(panels, TASKS, strict=True):
             _panel(axes, _clipped(table, task), task, correlation(table, task))

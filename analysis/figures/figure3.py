@@ -11,22 +11,23 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
 from analysis.figures import outliers, style
-from analysis.markdown import seeds_note
 from analysis.results import MARGINS, with_sd
 from analysis.selection import select
+from analysis.trainings import UNTRAINED, Trainings
 
 CAPTION = (
     "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
     "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
-    "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant."
+    "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant. "
+    f"{UNTRAINED}"
 )
 _POINTS2 = (8.0, 95.0)  # areas for the lowest and the highest mean overall accuracy
 _RING = 130.0  # points² more than the point inside
 
 
-def data(frame: pd.DataFrame) -> pd.DataFrame:
+def data(trainings: Trainings) -> pd.DataFrame:
     """One row a configuration: both margins, mean overall accuracy, their sd, `chosen`."""
-    table = configurations(frame)
+    table = configurations(trainings.frame)
     points = table[table["kind"] == "multiview"].reset_index(drop=True)
     if points.empty:
         raise ValueError("Figure 3 has no finished run to draw; go on with `sweeper resume`")
@@ -36,16 +37,16 @@ def data(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def note(table: pd.DataFrame) -> str:
-    """Which configuration the ring marks, what is moved, and what the bars are."""
+    """Which configuration the ring marks, and what is moved."""
     ringed = table.loc[table["chosen"], "name"]
-    ring = f"Ring: {ringed.iloc[0]} (Table 1). " if len(ringed) else ""
-    return ring + outliers.note(_clipped(table)) + seeds_note(table["seeds"])
+    ring = f"Ring: {ringed.iloc[0]} (Table 1)." if len(ringed) else ""
+    return f"{ring} {outliers.note(_clipped(table))}".strip()
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
     """One column wide; small points lie on large ones."""
     with style.paper():
-        figure = style.canvas(style.SINGLE, 3.75, f"{note(table)} {foot}")
+        figure = style.canvas(style.SINGLE, 3.75, foot)
         axes = figure.subplots()
         points = _clipped(table)
         areas = _areas(points)

@@ -8,28 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.configurations import OBJECTIVES, ordered
+from analysis.configurations import NEEDS_PAIR, OBJECTIVES, ordered
 from analysis.effects import BAR, MEAN, PANELS, subspace_effects
 from analysis.figures import style
-from analysis.markdown import seeds_note
+from analysis.trainings import UNTRAINED, Trainings
 
 CAPTION = (
     "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
     "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
     "are averaged over principles, which are marked on them; light to dark with a growing "
-    "weight 1 − λ of L_dis."
+    f"weight 1 − λ of L_dis. {UNTRAINED}"
 )
 SYMBOLS = {"private": "z_p", "shared": "z_s"}
 
 
-def data(frame: pd.DataFrame) -> pd.DataFrame:
+def data(trainings: Trainings) -> pd.DataFrame:
     """See `subspace_effects`. ValueError where no bar has a finished run to be compared with."""
-    table = subspace_effects(frame)
+    table = subspace_effects(trainings.frame)
     if not table["principles"].any():
-        raise ValueError(
-            "Figure 4 needs a finished λ = 1 run and a λ < 1 run of the same seed; "
-            "go on with `sweeper resume`"
-        )
+        raise ValueError(f"Figure 4 {NEEDS_PAIR}")
     return table
 
 
@@ -38,11 +35,10 @@ def note(table: pd.DataFrame) -> str:
     bars = table[(table["principle"] == MEAN) & (table["panel"] == "A")]
     empty, most = int((bars["principles"] == 0).sum()), bars["principles"].max()
     fewer = int(((bars["principles"] > 0) & (bars["principles"] < most)).sum())
-    seeds = bars.loc[bars["seeds"] > 0, "seeds"]
     notes = [
         f"{fewer} of {len(bars)} bars (hatched) lack a principle." if fewer else "",
         f"{empty} of {len(bars)} bars (×) have no finished run." if empty else "",
-        seeds_note(seeds) if len(seeds) else "No seed has all principles of a bar: no interval.",
+        "" if bars["seeds"].any() else "No seed has all principles of a bar: no interval.",
     ]
     return " ".join(filter(None, notes))
 
@@ -50,7 +46,7 @@ def note(table: pd.DataFrame) -> str:
 def draw(table: pd.DataFrame, foot: str) -> Figure:
     """Two columns wide: instrument above pitch, z_p left of z_s, one accuracy axis."""
     with style.paper():
-        figure = style.canvas(style.DOUBLE, 3.7, f"{note(table)} {foot}")
+        figure = style.canvas(style.DOUBLE, 3.7, foot)
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, panel in zip(panels.flat, PANELS, strict=True):
             _draw_panel(axes, table[table["panel"] == panel], panel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from matplotlib.lines import Line2D
 
 from analysis.claims import ACCURACY, Claim
 from analysis.figures import style
-from analysis.findings import caution
 from analysis.intervals import Interval
 from analysis.trainings import Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict, verdicts
@@ -44,7 +44,7 @@ def data(trainings: Trainings) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
     if table["estimate"].isna().all():
         raise ValueError("The claims have no finished run to rest on; go on with `sweeper resume`")
-    return table.assign(note=caution(trainings))
+    return table
 
 
 def _row(found: Verdict, name: str, part: Interval) -> tuple[object, ...]:
@@ -68,7 +68,9 @@ def signed(claim: Claim, part: Interval) -> tuple[float, float, float]:
 
 
 def note(table: pd.DataFrame) -> str:
-    return str(table["note"].iloc[0])
+    """Which claims nothing could be said of."""
+    absent = table.loc[table["estimate"].isna(), "key"].nunique()
+    return f"{absent} claims lack what they rest on (findings.md)." if absent else ""
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
@@ -76,17 +78,22 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
     claims = table.drop_duplicates("key")
     with style.paper():
         height = _ROW * (len(claims) + 2) + 0.75
-        figure = style.canvas(style.DOUBLE, height, f"{note(table)} {foot}")
+        figure = style.canvas(style.DOUBLE, height, foot)
         panels = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
         for axes, name, limit in zip(panels, _PANELS, _LIMITS, strict=True):
             here = (table["unit"] == ACCURACY) == (name == _PANELS[0])
             _panel(axes, table[here], list(claims["key"]), limit)
             axes.set_xlabel(f"{name}\ninside the claim's bound")
-        labels = claims["section"] + "   " + claims["claim"]
-        panels[0].set_yticks(range(len(claims)), labels)
+        panels[0].set_yticks(range(len(claims)), [_label(row) for _, row in claims.iterrows()])
         panels[0].set_ylim(len(claims) - 0.4, -0.6)
         style.legend_row(figure, _keys(claims))
     return figure
+
+
+def _label(row: pd.Series) -> str:
+    """`The paper's choice beats CL-Pitch on pitch   4.1`, symbols as the paper sets them."""
+    symbols = re.sub(r"([zL])_([a-z]+)", r"$\1_{\2}$", row["claim"])
+    return f"{symbols}   {row['section']}"
 
 
 def _panel(axes: Axes, table: pd.DataFrame, keys: list[str], limit: float) -> None:

@@ -44,7 +44,7 @@ def note(table: pd.DataFrame) -> str:
     far = table[table.filter(regex="_clipped$").ne(0).any(axis=1)]
     names = list(far["name"].unique())
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"Off the scale (arrows): {', '.join(names[:_NAMED])}{more}. " if names else ""
+    return f"Off the scale (arrows): {', '.join(names[:_NAMED])}{more}." if names else ""
 
 
 def _limits(values: pd.Series) -> tuple[float, float]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.configurations import OBJECTIVES, PRINCIPLES, RECONSTRUCTION_ONLY, ordered
+from analysis.configurations import NEEDS_PAIR, OBJECTIVES, PRINCIPLES, RECONSTRUCTION_ONLY, ordered
 from analysis.figures import style
-from analysis.findings import caution
 from analysis.intervals import interval
 from analysis.measured import Measured, Places
 from analysis.trainings import Array, Trainings
@@ -33,12 +34,6 @@ _SPREAD = 0.018  # of λ, between the principles' marks
 def data(trainings: Trainings) -> pd.DataFrame:
     """One row a measure, objective, λ and principle (`mean`: all of them): change, low, high."""
     measured = Measured.of(trainings)
-    if RECONSTRUCTION_ONLY not in set(
-        measured.points["name"][np.asarray(measured.there.any(axis=0))]
-    ):
-        raise ValueError(
-            "The response to λ needs a finished λ = 1 run; go on with `sweeper resume`"
-        )
     rows = []
     for (objective, lam), group in _cells(measured).groupby(["objective", "lam"], sort=False):
         lines = {_MEAN: group.index, **{p: rows.index for p, rows in group.groupby("principle")}}
@@ -47,7 +42,9 @@ def data(trainings: Trainings) -> pd.DataFrame:
                 change = _change(measured, measure, np.asarray(places))
                 rows.append((measure, objective, lam, principle, *change))
     columns = ["measure", "objective", "lam", "principle", "change", "low", "high", "seeds"]
-    table = pd.DataFrame(rows, columns=columns).assign(note=caution(trainings))
+    table = pd.DataFrame(rows, columns=columns)
+    if not (table["seeds"] > 0).any():
+        raise ValueError(f"The response to λ {NEEDS_PAIR}")
     return table[(table["seeds"] > 0) & ~((table["measure"] == "mse") & (table["lam"] == 0))]
 
 
@@ -58,6 +55,8 @@ def _cells(measured: Measured) -> pd.DataFrame:
 
 
 def _change(measured: Measured, measure: str, places: Places) -> tuple[float, float, float, int]:
+    if not measured.seeds_of(RECONSTRUCTION_ONLY).any():
+        return math.nan, math.nan, math.nan, 0
     reference = measured.places(RECONSTRUCTION_ONLY)
     if measure == "mse":
         values: Array = (measured.mse[:, places] - measured.mse[:, reference])[:, None]
@@ -68,13 +67,13 @@ def _change(measured: Measured, measure: str, places: Places) -> tuple[float, fl
 
 
 def note(table: pd.DataFrame) -> str:
-    return str(table["note"].iloc[0])
+    return ""
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
     """Two columns wide: the four measures side by side."""
     with style.paper():
-        figure = style.canvas(style.DOUBLE, 2.2, f"{note(table)} {foot}")
+        figure = style.canvas(style.DOUBLE, 2.2, foot)
         panels = figure.subplots(1, len(MEASURES))
         for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
             _panel(axes, table[table["measure"] == measure])

@@ -21,13 +21,13 @@ CAPTION = (
 )
 MEASURES = {
     "delta_pitch": "Δ pitch",
-    "delta_instrument": "Δ instrument",
+    "delta_instrument": "Δ inst.",
     "pitch_overall": "pitch overall",
-    "instrument_overall": "instrument overall",
+    "instrument_overall": "inst. overall",
 }
 # Light and dark in turn, so that neighbours stay apart in grey.
-_COLOURS = ("#f0a85c", "#451269", "#9fd3a0", "#a9447e", "#d9cbe6", "#4d4d4d", "#c4c4c4")
-_NAMED = 0.06  # the smallest share that is written on its bar
+_COLOURS = ("#f0a85c", "#451269", "#9fd3a0", "#a9447e", "#d9cbe6", "#4d4d4d", "#949494")
+_NAMED = 0.08  # the smallest share that is written on its bar
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -57,13 +57,14 @@ def _components(
 
 
 def note(table: pd.DataFrame) -> str:
-    return f"{table['seeds'].iloc[0]} seeds."
+    """How many seeds have the whole grid."""
+    return f"Seeds with the whole grid: {table['seeds'].iloc[0]}."
 
 
 def draw(table: pd.DataFrame, foot: str) -> Figure:
-    """Two columns wide: one bar a measure, its sources side by side."""
+    """One column wide: one bar a measure, its sources side by side."""
     with style.paper():
-        figure = style.canvas(style.DOUBLE, 1.65, f"{note(table)} {foot}")
+        figure = style.canvas(style.SINGLE, 1.9, foot)
         axes = figure.subplots()
         for row, measure in enumerate(MEASURES):
             _bar(axes, table[table["measure"] == measure], row)
@@ -73,7 +74,7 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
         keys = [Patch(color=c, label=name) for name, c in zip(SOURCES, _COLOURS, strict=True)]
-        style.legend_row(figure, keys)
+        figure.legend(handles=keys, loc="outside upper center", ncols=3, columnspacing=1.1)
     return figure
 
 

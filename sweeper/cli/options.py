@@ -34,6 +34,16 @@ class Table(StrEnum):
     document = "document"
 
 
+class Drawing(StrEnum):
+    figure2 = "2"
+    figure3 = "3"
+    figure4 = "4"
+    claims = "claims"
+    response = "lambda"
+    variance = "variance"
+    pareto = "pareto"
+
+
 class Picture(StrEnum):
     png = "png"
     pdf = "pdf"

@@ -14,6 +14,7 @@ from sweeper.cli.options import (
     Db,
     DbToWrite,
     Device,
+    Drawing,
     Encoder,
     Executor,
     GridName,
@@ -148,7 +149,11 @@ def report(
         bool, typer.Option("--html", help="One interactive page instead, that needs no network.")
     ] = False,
     figure: Annotated[
-        list[int] | None, typer.Option("--figure", help="2, 3 or 4; may be repeated.")
+        list[Drawing] | None,
+        typer.Option(
+            "--figure",
+            help="The paper's 2, 3, 4, or claims, lambda, variance, pareto; may be repeated.",
+        ),
     ] = None,
     table: Annotated[list[int] | None, typer.Option("--table", help="1.")] = None,
     out: Annotated[Path, typer.Option(help="Directory for the pictures and tables.")] = Path(
@@ -162,7 +167,7 @@ def report(
     ] = False,
     db: Db = "results.db",
 ) -> None:
-    """Draw Figures 2-4 and Table 1 from the database alone: all of them by default.
+    """Draw the paper's figures and table, and ours, from the database alone: all by default.
 
     With --html: report.html, the sweep as one page, to be looked at in a browser and handed over.
     """
@@ -180,8 +185,8 @@ def report(
 
     if len(names) > 1:
         raise SweeperError("several sweeps are drawn side by side with --html alone; name one")
-    formats = [p.value for p in format or Picture]
-    write_report(db, next(iter(names), None), figure, table, out, formats, paper, console())
+    figures, formats = [f.value for f in figure or ()], [p.value for p in format or Picture]
+    write_report(db, next(iter(names), None), figures, table, out, formats, paper, console())
 
 
 def serve(

@@ -16,14 +16,13 @@ from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 
-FIGURES = (2, 3, 4)
 TABLES = (1,)
 
 
 def write_report(
     db: str,
     name: str | None,
-    figures: Sequence[int] | None,
+    figures: Sequence[str] | None,
     tables: Sequence[int] | None,
     out: Path,
     formats: Sequence[str],
@@ -34,11 +33,10 @@ def write_report(
 
     Of a comparison of encoders, its own figure.
     """
-    for what, asked, drawn in (("figure", figures, FIGURES), ("table", tables, TABLES)):
-        for number in asked or ():
-            if number not in drawn:
-                choices = ", ".join(map(str, drawn))
-                raise SweeperError(f"there is no {what} {number}; choose from: {choices}")
+    for number in tables or ():
+        if number not in TABLES:
+            choices = ", ".join(map(str, TABLES))
+            raise SweeperError(f"there is no table {number}; choose from: {choices}")
     engine = open_reader(db)
     sweep = read.find_sweep(engine, name)
     if sweep.compares_encoders:
@@ -49,12 +47,12 @@ def write_report(
             )
         write_comparison(engine, sweep.name, out, formats, console)
         return
-    if not figures and not tables:
-        figures, tables = FIGURES, TABLES
-    from analysis.report import report_facets
+    from analysis.report import FIGURES, report_facets
     from analysis.results import load_results
 
     with _clear_errors():
+        if not figures and not tables:
+            figures, tables = tuple(FIGURES), TABLES
         results = load_results(engine, sweep.name)
         written = report_facets(results, figures or (), tables or (), out, formats, paper)
     _print_lines([*written.paths, *written.omitted], console)

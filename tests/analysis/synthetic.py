@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy import Column, Engine, Float, Integer, MetaData, Table, Text, create_engine
 
 from analysis.results import Results, load_results
+from analysis.trainings import Trainings
 
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
@@ -123,6 +124,10 @@ def results(rows: Iterable[Row]) -> Results:
 
 def frame(rows: Iterable[Row]) -> pd.DataFrame:
     return results(rows).frame
+
+
+def trainings(rows: Iterable[Row]) -> Trainings:
+    return Trainings.of(frame(rows))
 
 
 def nasty_rows() -> list[Row]:

@@ -74,7 +74,7 @@ def test_names_tell_axes_of_one_leaf_apart() -> None:
 
 
 def test_a_report_has_a_folder_for_each_value_and_their_comparison(tmp_path: Path) -> None:
-    written = report_facets(with_temperatures(), (3,), (), tmp_path, ("svg",), False)
+    written = report_facets(with_temperatures(), ("3",), (), tmp_path, ("svg",), False)
     names = {str(path.relative_to(tmp_path)) for path in written.paths}
     assert {"axes.md", "axes.csv", "temperature=0.1/figure-3.svg"} <= names
     assert "| temperature=1 | SEP | 2 |" in (tmp_path / "axes.md").read_text()

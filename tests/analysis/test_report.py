@@ -21,10 +21,15 @@ from tests.analysis.synthetic import (
 )
 
 GOLDEN = Path(__file__).with_name("golden")
-NO_FIGURE_4 = (
-    "Figure 4 needs a finished λ = 1 run and a λ < 1 run of the same seed; "
-    "go on with `sweeper resume`"
+NEEDS = "needs a finished λ = 1 run and a λ < 1 run of the same seed; go on with `sweeper resume`"
+NO_FIGURE_4, NO_RESPONSE, NO_FRONT = (
+    f"{name} {NEEDS}" for name in ("Figure 4", "The response to λ", "The Pareto front")
 )
+NO_VARIANCE = (
+    "The variances cannot be drawn: an analysis of variance needs two seeds or more, "
+    "see `sweeper launch --seeds`"
+)
+NO_CLAIMS = "The claims have no finished run to rest on; go on with `sweeper resume`"
 NO_TABLE_1 = "Table 1 has no finished run to show; go on with `sweeper resume`"
 
 
@@ -35,18 +40,19 @@ def written(out: Path, rows: list[Row], **asked: object) -> dict[str, bytes]:
 
 def test_a_whole_report_has_pictures_data_captions_table_and_findings(tmp_path: Path) -> None:
     files = written(tmp_path / "deep" / "down", full_rows(1))
+    figures = ("claims", "figure-2", "figure-3", "figure-4", "lambda", "pareto")
     suffixes = ("csv", "md", "pdf", "png", "svg")
-    expected = [f"figure-{number}.{suffix}" for number in (2, 3, 4) for suffix in suffixes]
+    expected = [f"{name}.{suffix}" for name in figures for suffix in suffixes]
     expected += ["findings.csv", "findings.md", "table-1.csv", "table-1.md", "table-1.tex"]
-    assert list(files) == expected
-    assert sorted(p.name for p in (tmp_path / "deep" / "down").iterdir()) == expected
+    assert list(files) == sorted(expected)
+    assert sorted(p.name for p in (tmp_path / "deep" / "down").iterdir()) == sorted(expected)
     assert files["figure-2.png"].startswith(b"\x89PNG")
     assert files["figure-3.pdf"].startswith(b"%PDF")
     assert b"<svg" in files["figure-4.svg"]
 
 
 def test_one_figure_alone_writes_that_figure_alone(tmp_path: Path) -> None:
-    files = written(tmp_path, full_rows(1), figures={3}, tables=(), formats=["png"])
+    files = written(tmp_path, full_rows(1), figures={"3"}, tables=(), formats=["png"])
     assert list(files) == ["figure-3.csv", "figure-3.md", "figure-3.png"]
 
 
@@ -64,12 +70,12 @@ from pathlib import Path
 from sqlalchemy import create_engine
 from analysis.report import report
 from analysis.results import load_results
-report(load_results(create_engine(sys.argv[1]), "synthetic"), {3}, (), Path(sys.argv[2]))
+report(load_results(create_engine(sys.argv[1]), "synthetic"), {"3"}, (), Path(sys.argv[2]))
 """
 
 
 def test_another_process_on_another_day_writes_the_same_bytes(tmp_path: Path) -> None:
-    here = written(tmp_path / "here", full_rows(1), figures={3}, tables=())
+    here = written(tmp_path / "here", full_rows(1), figures={"3"}, tables=())
     url = f"sqlite:///{tmp_path / 'rows.db'}"
     results(full_rows(1)).frame.to_sql("results", create_engine(url), index=False)
     environment = {**os.environ, "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1000000000"}
@@ -81,7 +87,7 @@ def test_another_process_on_another_day_writes_the_same_bytes(tmp_path: Path) ->
 
 
 def test_pictures_have_print_resolution_and_carry_no_date(tmp_path: Path) -> None:
-    files = written(tmp_path, full_rows(1), figures={3}, tables=())
+    files = written(tmp_path, full_rows(1), figures={"3"}, tables=())
     assert b"CreationDate" not in files["figure-3.pdf"]
     assert b"<dc:date>" not in files["figure-3.svg"]
     with Image.open(tmp_path / "figure-3.png") as picture:
@@ -107,7 +113,7 @@ def test_a_name_in_the_database_is_neither_html_nor_the_end_of_a_cell(tmp_path: 
         else row
         for row in full_rows(1)
     ]
-    files = written(tmp_path, rows)
+    files = written(tmp_path, rows, formats=[])
     texts = "".join(files[name].decode() for name in files if name.endswith(".md"))
     assert "&lt;script>a()&lt;/script>" in texts and "<script" not in texts
     method = files["table-1.md"].decode().splitlines()[2]
@@ -131,10 +137,10 @@ def test_csv_is_what_any_tool_reads(nasty: dict[str, bytes], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("lambdas", "absent"),
     [
-        ([0.6], [NO_FIGURE_4]),
-        ([1.0], [NO_FIGURE_4]),
-        ([0.0], [NO_FIGURE_4, NO_TABLE_1]),
-        ([0.0, 1.0], []),
+        ([0.6], [NO_FIGURE_4, NO_RESPONSE, NO_VARIANCE, NO_FRONT]),
+        ([1.0], [NO_FIGURE_4, NO_RESPONSE, NO_VARIANCE, NO_FRONT]),
+        ([0.0], [NO_FIGURE_4, NO_CLAIMS, NO_RESPONSE, NO_VARIANCE, NO_FRONT, NO_TABLE_1]),
+        ([0.0, 1.0], [NO_VARIANCE, NO_FRONT]),
     ],
     ids=str,
 )
@@ -151,7 +157,7 @@ def test_a_partial_sweep_draws_what_it_can_without_a_warning_and_says_why_not_th
     assert ("table-1.md" in names) == (NO_TABLE_1 not in absent)
 
 
-@pytest.mark.parametrize("asked", [{"figures": {4}, "tables": ()}, {}])
+@pytest.mark.parametrize("asked", [{"figures": {"4"}, "tables": ()}, {}])
 def test_a_report_without_any_finished_run_says_what_to_do_and_writes_nothing(
     asked: dict[str, object], tmp_path: Path
 ) -> None:
@@ -163,7 +169,7 @@ def test_a_report_without_any_finished_run_says_what_to_do_and_writes_nothing(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"figures": {5}}, "unknown figure '5'; choose from 2, 3, 4"),
+        ({"figures": {"5"}}, "unknown figure '5'; choose from 2, 3, 4, claims"),
         ({"tables": {2}}, "unknown table '2'; choose from 1"),
         ({"formats": ["jpg"]}, "unknown format 'jpg'; choose from png, pdf, svg"),
     ],
@@ -178,7 +184,7 @@ def test_what_there_is_not_is_one_clear_line(
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match=r"cannot write to .*file: File exists; choose another"):
-        written(tmp_path / "file", full_rows(1), figures={3}, tables=(), formats=["svg"])
+        written(tmp_path / "file", full_rows(1), figures={"3"}, tables=(), formats=["svg"])
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -14,9 +14,9 @@ from analysis.report import FigureModule
 from tests.analysis.synthetic import (
     Row,
     baseline_row,
-    frame,
     full_rows,
     multiview_row,
+    trainings,
     unfinished,
 )
 
@@ -26,7 +26,7 @@ def cell(principle: str, objective: str, lam: float, seed: int = 0, **measures: 
 
 
 def test_figure_2_has_every_configuration_and_the_baselines_of_its_task() -> None:
-    table = figure2.data(frame(full_rows(2)))
+    table = figure2.data(trainings(full_rows(2)))
     pitch = table[table["task"] == "pitch"]
     assert len(table) == 2 * (46 + 2)
     assert list(pitch["kind"].unique()) == ["multiview", "encoder", "cl-pitch"]
@@ -35,16 +35,16 @@ def test_figure_2_has_every_configuration_and_the_baselines_of_its_task() -> Non
 
 def test_figure_2_takes_overall_accuracy_of_each_task() -> None:
     rows = [cell("Cosine", "SEP", 0.6, pitch_overall=0.7, instrument_overall=0.9, mse=0.02)]
-    table = figure2.data(frame(rows))
+    table = figure2.data(trainings(rows))
     assert list(zip(table["task"], table["accuracy"], table["mse"], strict=True)) == [
         ("pitch", 0.7, 0.02), ("instrument", 0.9, 0.02)
     ]  # fmt: skip
 
 
 def test_figure_2_says_how_many_points_lambda_zero_leaves_out() -> None:
-    full = figure2.note(figure2.data(frame(full_rows(1))))
-    assert full == "λ = 0 has no decoder: 9 configurations left out. 1 seed: no seed interval."
-    one = figure2.note(figure2.data(frame([cell("Cosine", "SEP", 0.0)])))
+    full = figure2.note(figure2.data(trainings(full_rows(1))))
+    assert full == "λ = 0 has no decoder: 9 configurations left out."
+    one = figure2.note(figure2.data(trainings([cell("Cosine", "SEP", 0.0)])))
     assert one.startswith("λ = 0 has no decoder: 1 configuration left out.")
 
 
@@ -57,7 +57,7 @@ def test_figure_2_correlates_ranks_and_counts_reconstruction_once() -> None:
         cell("Cosine", "SIM", 0.0, pitch_overall=0.99),
     ]
     # Ranks 3, 2, 1 and 2, 1, 3: ρ = 1 − 6 (1 + 1 + 4) / (3 · 8).
-    assert figure2.correlation(figure2.data(frame(rows)), "pitch") == pytest.approx(-0.5)
+    assert figure2.correlation(figure2.data(trainings(rows)), "pitch") == pytest.approx(-0.5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20))
@@ -90,22 +90,22 @@ def test_figure_3_has_margins_and_mean_overall_of_every_configuration() -> None:
             instrument_shared=0.9, pitch_overall=0.7, instrument_overall=0.9,
         )
     ]  # fmt: skip
-    point = figure3.data(frame(rows)).iloc[0]
+    point = figure3.data(trainings(rows)).iloc[0]
     assert point["delta_pitch"] == pytest.approx(0.1)
     assert point["delta_instrument"] == pytest.approx(0.2)
     assert point["mean_overall"] == pytest.approx(0.8)
-    assert len(figure3.data(frame(full_rows(1)))) == 46
+    assert len(figure3.data(trainings(full_rows(1)))) == 46
 
 
 def test_figure_3_rings_the_configuration_of_table_1() -> None:
-    table = figure3.data(frame(full_rows(1)))
+    table = figure3.data(trainings(full_rows(1)))
     assert table["chosen"].sum() == 1
     name = table.loc[table["chosen"], "name"].item()
-    assert figure3.note(table).startswith(f"Ring: {name} (Table 1). ")
+    assert figure3.note(table).startswith(f"Ring: {name} (Table 1).")
 
 
 def test_figure_3_rings_nothing_where_nothing_can_be_chosen() -> None:
-    table = figure3.data(frame([cell("Cosine", "SEP", 1.0)]))
+    table = figure3.data(trainings([cell("Cosine", "SEP", 1.0)]))
     assert not table["chosen"].any()
 
 
@@ -121,7 +121,7 @@ PANEL_A = [
 
 
 def bars(rows: list[Row], panel: str = "A") -> pd.DataFrame:
-    table = figure4.data(frame(rows))
+    table = figure4.data(trainings(rows))
     return table[table["panel"] == panel].set_index("principle")
 
 
@@ -165,12 +165,12 @@ def test_figure_4_without_a_seed_that_has_every_principle_has_no_interval() -> N
     table = bars(rows)
     assert table.loc["mean", "delta"] == pytest.approx((-0.10 - 0.10) / 2)
     assert table.loc["mean", "seeds"] == 0 and table["delta_sd"].isna()["mean"]
-    note = figure4.note(figure4.data(frame(rows)))
+    note = figure4.note(figure4.data(trainings(rows)))
     assert note == "No seed has all principles of a bar: no interval."
 
 
 def test_figure_4_panels_are_the_paper_s() -> None:
-    table = figure4.data(frame(full_rows(1)))
+    table = figure4.data(trainings(full_rows(1)))
     panels = table.drop_duplicates("panel")[["panel", "task", "subspace"]].to_numpy().tolist()
     assert panels == [
         ["A", "instrument", "private"], ["B", "instrument", "shared"],
@@ -187,17 +187,16 @@ def test_figure_4_marks_bars_that_lack_a_principle_and_bars_without_a_run() -> N
             return unfinished(row, "diverged")
         return row
 
-    table = figure4.data(frame([state(row) for row in full_rows(1)]))
+    table = figure4.data(trainings([state(row) for row in full_rows(1)]))
     assert figure4.note(table) == (
-        "5 of 15 bars (hatched) lack a principle. 1 of 15 bars (×) have no finished run. "
-        "1 seed: no seed interval."
+        "5 of 15 bars (hatched) lack a principle. 1 of 15 bars (×) have no finished run."
     )
     empty = table[table["principles"] == 0]
     assert list(empty["lam"].unique()) == [0.0] and empty["delta"].isna().all()
 
 
 def test_the_bars_go_from_light_to_dark_with_growing_weight_of_l_dis() -> None:
-    table = figure4.data(frame(full_rows(1)))
+    table = figure4.data(trainings(full_rows(1)))
     first = table[(table["panel"] == "A") & (table["principle"] == MEAN)]
     placed = figure4.placed(first)
     for _, group in placed.groupby("objective"):
@@ -212,20 +211,22 @@ def test_figures_2_and_3_without_a_finished_run_say_what_to_do(
 ) -> None:
     pending = [unfinished(row) for row in full_rows(1) if row["kind"] == "multiview"]
     with pytest.raises(ValueError, match="no finished run to draw; go on with `sweeper resume`"):
-        figure.data(frame([*rows, *pending]))
+        figure.data(trainings([*rows, *pending]))
 
 
 def test_figure_4_without_reconstruction_only_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="Figure 4 needs a finished λ = 1 run"):
-        figure4.data(frame([cell("Cosine", "SEP", 0.6)]))
+        figure4.data(trainings([cell("Cosine", "SEP", 0.6)]))
 
 
 @pytest.mark.parametrize("figure", [figure2, figure3, figure4])
 def test_means_over_seeds_lie_between_the_seeds(figure: FigureModule) -> None:
     column = "delta" if figure is figure4 else "mean_overall" if figure is figure3 else "accuracy"
     alone = [
-        figure.data(frame([row for row in full_rows(3) if row["seed"] == seed]))[column].to_numpy()
+        figure.data(trainings([row for row in full_rows(3) if row["seed"] == seed]))[
+            column
+        ].to_numpy()
         for seed in range(3)
     ]
-    together = figure.data(frame(full_rows(3)))[column].to_numpy()
+    together = figure.data(trainings(full_rows(3)))[column].to_numpy()
     assert np.allclose(together, np.mean(alone, axis=0))

@@ -18,7 +18,7 @@ def test_a_value_far_out_stands_just_clipped_the_others_without_its_interval() -
     assert clipped["x"].iloc[-1] == 10 + 0.08 * 9
     assert clipped["x_sd"].isna().tolist() == [False] * 10 + [True]
     assert list(clipped["x_clipped"]) == [0] * 10 + [1]
-    assert note(clipped) == "Off the scale (arrows): point 10. "
+    assert note(clipped) == "Off the scale (arrows): point 10."
 
 
 def test_a_value_far_below_points_down() -> None:
@@ -33,7 +33,7 @@ def test_on_a_log_scale_distance_is_counted_in_decades() -> None:
 
 def test_more_than_three_far_points_are_counted_in_the_note() -> None:
     clipped = clip_outliers(points([*(v for v in NEAR for _ in range(4)), *[9e9] * 5]), "x")
-    assert note(clipped) == "Off the scale (arrows): point 40, point 41, point 42 and 2 more. "
+    assert note(clipped) == "Off the scale (arrows): point 40, point 41, point 42 and 2 more."
 
 
 def test_few_points_are_all_in_place() -> None:

@@ -114,7 +114,7 @@ OPTIONS: list[tuple[str, str]] = [
     ("status --wacth", "No such option: --wacth"),
     ("status --db x.db?", "no database at x.db?"),
     ("report --figure two", "--figure"),
-    ("report --figure -2", "there is no figure -2"),
+    ("report --figure -2", "'-2' is not one of"),
     ("report --format PNG", "'PNG' is not one of"),
     ("export --format xml", "'xml' is not one of"),
     ("recover", "nothing in"),

@@ -89,7 +89,7 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         ("status", "no database at results.db; run `sweeper launch` first"),
         ("resume", "no database at results.db"),
         ("report", "no database at results.db"),
-        ("report --figure 7", "there is no figure 7; choose from: 2, 3, 4"),
+        ("report --figure 7", "'7' is not one of '2', '3', '4', 'claims', 'lambda'"),
         ("report --table 2", "there is no table 2; choose from: 1"),
         ("report --format gif", "'gif' is not one of 'png', 'pdf', 'svg'"),
         ("export", "no database at results.db"),

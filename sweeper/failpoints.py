@@ -1,7 +1,7 @@
 """Faults on demand, for the tests: SWEEPER_FAULT=ACTION@POINT[#N] strikes at a named point.
 
-ACTION is `kill` (SIGKILL to this process), `stop` (SIGSTOP), `raise`, or `oom` (raise as if memory
-had run out).
+ACTION is `kill` (SIGKILL to this process), `stop` (SIGSTOP), `hold` (stay there for a while, for
+somebody who waits for this moment), `raise`, or `oom` (raise as if memory had run out).
 It strikes at the N-th passage of the process through POINT, once in all; with a trailing `*`
 every time from then on. POINT may end in a prefix of what is passed there (`epoch=3fa9`).
 SWEEPER_FAULT_LOG names the file in which every strike is noted: the proof that it happened.
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
+
+HOLD_SECONDS = 0.6
 
 _passages: Counter[str] = Counter()
 
@@ -48,6 +51,8 @@ def _note(plan: str, name: str) -> bool:
 
 
 def _strike(action: str, name: str) -> None:
+    if action == "hold":
+        return time.sleep(HOLD_SECONDS)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if action == "stop":

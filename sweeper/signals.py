@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +18,21 @@ from typing import Any, NoReturn
 Handler = Callable[[int, FrameType | None], None]
 
 ENDLESS = "ray"  # name of the thread that may wait for ever, for a Ray that is dead
+DEAF_SECONDS = 0.2  # without an answer: the main thread is not in Python
+
+_answered = threading.Event()
 
 
 def catch(handler: Handler) -> dict[int, Any]:
     """Gives both signals to `handler`, as only a main thread can; returns who had them before."""
     if threading.current_thread() is not threading.main_thread():
         return {}
-    return {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def answered(signum: int, frame: FrameType | None) -> None:
+        _answered.set()
+        handler(signum, frame)
+
+    return {s: signal.signal(s, answered) for s in (signal.SIGINT, signal.SIGTERM)}
 
 
 @contextmanager
@@ -84,21 +95,23 @@ def interruptible() -> Iterator[Interrupt]:
 
 
 class StoppedError(BaseException):
-    """A signal, while latents were made: before there is a driver that could stop in order.
+    """A signal, where there is no driver that could stop in order.
 
     No Exception, as KeyboardInterrupt is none: a library's `except Exception` must not eat it.
     """
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
+        self.exit_code = 128 + signum
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into StoppedError, so that the line to resume is printed.
+def answer(rest: str = "") -> None:
+    """From now on the first signal raises StoppedError, and a second one ends this process.
 
-    Whoever sends a second signal will not wait for workers to put down what they hold.
+    Whoever sends a second one will not wait for workers to put down what they hold. `rest` is what
+    `last_words` add.
     """
+    _say(rest)
     stopped = False
 
     def stop(signum: int, _frame: object) -> None:
@@ -108,22 +121,73 @@ def stoppable() -> Iterator[None]:
         stopped = True
         raise StoppedError(signum)
 
-    with caught(stop):
-        yield
+    if catch(stop):
+        threading.Thread(target=_listen, args=(_signals(),), name="signals", daemon=True).start()
 
 
-def leave_at_once(signum: int) -> NoReturn:
+def _signals() -> int:
+    """A pipe that every signal writes its number to as it comes."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    return ours
+
+
+def _listen(pipe: int) -> None:
+    """Answers for a main thread that hears nothing: Python runs handlers there alone, and not while
+    it waits in C, for a locked database or a large product of matrices."""
+    _next_of(pipe)
+    if not _answered.wait(DEAF_SECONDS):
+        os.write(2, b"stopping as soon as possible; a second signal stops at once\n")
+    while select.select([pipe], [], [], 0)[0]:
+        os.read(pipe, 64)  # what comes together is one
+    signum = _next_of(pipe)
+    time.sleep(DEAF_SECONDS)
+    leave_at_once(signum)
+
+
+def _next_of(pipe: int) -> int:
+    while (signum := os.read(pipe, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+        pass
+    return signum
+
+
+def go_on_with(command: str) -> None:
+    """From now on whoever is stopped is told this command."""
+    _say(f"; go on with: {command}")
+
+
+_rest = ""
+
+
+def _say(rest: str) -> None:
+    global _rest
+    _rest = rest
+
+
+def last_words(how: str = "stopped by a signal") -> str:
+    """What a process says that a signal has stopped."""
+    return how + _rest
+
+
+def leave_at_once(signum: int, _frame: object = None) -> NoReturn:
     """Ends this process with nothing tidied but the terminal: what is missing can be resumed."""
     if sys.stdout.isatty():
         os.write(1, b"\x1b[?25h\n")  # a live view has hidden the cursor
-    os.write(2, b"stopped at once; go on with: sweeper resume\n")
+    os.write(2, f"{last_words('stopped at once')}\n".encode())
     os._exit(128 + signum)
 
 
 def leave(code: str | int | None) -> NoReturn:
-    """Ends this process as sys.exit does, but whatever else waits for a Ray that is dead."""
-    if any(thread.name == ENDLESS for thread in threading.enumerate()):
+    """Ends this process as sys.exit does, but whatever else waits for a Ray that is dead.
+
+    All is said: a signal that comes now changes no exit code.
+    """
+    number = code if isinstance(code, int) else 0
+    with contextlib.suppress(OSError):  # a reader that has gone
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 0)
+    if any(thread.name == ENDLESS for thread in threading.enumerate()):
+        os._exit(number)
+    catch(lambda *_: os._exit(number))
     sys.exit(code)

@@ -27,7 +27,6 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import is_copy_of, ledger_id
 from sweeper.ledger.url import shown
 from sweeper.ledger.write import Ledger
-from sweeper.signals import StoppedError, stoppable
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root, reachable
@@ -169,11 +168,7 @@ def train_missing(
         describe_clips(ledger, plan)
         return 0, None
     source = source_of(request)
-    try:
-        with stoppable():
-            prepare_all((run.data for run in missing), source, watcher)
-    except StoppedError as stopped:
-        return len(missing), stopped.signum
+    prepare_all((run.data for run in missing), source, watcher)
     describe_clips(ledger, plan)
     from sweeper.driver.execute import Training, execute  # late: it brings torch
 

@@ -25,7 +25,7 @@ from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_there, open_reader, writer
 from sweeper.ledger.write import Ledger
-from sweeper.signals import StoppedError, stoppable
+from sweeper.signals import StoppedError
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, run_config
 from sweeper.study.presets import preset
@@ -69,12 +69,11 @@ def compare(
     name = request.sweep_name(_default_name(request) if name is None else name)
     _check(request, db, name)
     try:
-        with stoppable():
-            candidates = _prepared(request, wanted, console)
-            code = _probe_and_map(request, candidates, db, name, console)
+        candidates = _prepared(request, wanted, console)
+        code = _probe_and_map(request, candidates, db, name, console)
     except StoppedError as stopped:
         console.print("stopped by a signal; the same command goes on")
-        return 128 + stopped.signum
+        return stopped.exit_code
     if code in (0, 2):
         write_comparison(open_reader(db), name, out, formats, console)
     return code or (1 if len(candidates) < len(wanted) else 0)

@@ -11,11 +11,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from sweeper.console.live import ConsoleWatcher
-from sweeper.console.summary import Stopped, conclude, print_plan
+from sweeper.console.summary import Stopped, command, conclude, print_plan
 from sweeper.errors import ClusterDiedError, SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import is_there, open_reader, writer
 from sweeper.ledger.write import Ledger
+from sweeper.signals import StoppedError, caught, go_on_with, leave_at_once
 from sweeper.storage.files import check_writable
 from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
@@ -65,21 +66,25 @@ def train(
     console: Console,
 ) -> int:
     """Trains what is missing and says how the sweep stands; returns the exit code."""
+    sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
+    go_on_with(command("resume", sweep.name, db))
     started = time.monotonic()
     missing, stopped = True, None
     try:
         count, signum = train_missing(ledger, executor, ConsoleWatcher(console), retry_failed)
         missing = count > 0
         if signum is not None:
-            stopped = Stopped("stopped by a signal", 128 + signum)
+            raise StoppedError(signum)
+    except StoppedError as stop:
+        stopped = Stopped("stopped by a signal", stop.exit_code)
     except ClusterDiedError as error:
         stopped = Stopped(str(error), error.exit_code)
-    if missing:
-        console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
-    else:
-        console.print("nothing left to train")
-    sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
-    return conclude(ledger.engine, sweep, db, stopped, console)
+    with caught(leave_at_once):
+        if missing:
+            console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
+        else:
+            console.print("nothing left to train")
+        return conclude(ledger.engine, sweep, db, stopped, console)
 
 
 def executor_of(name: str, address: str | None) -> Callable[[], Executor]:

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,8 @@ def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
         (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(reader))
         # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
         spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, spawn, _start, (parcel,))
+        ours, theirs = spawn.Pipe()
+        pool = ProcessPoolExecutor(workers, spawn, _start, (parcel, theirs))
         try:
             with _environment():
                 yield lambda chunks: _ahead(pool, AHEAD * workers, chunks)
@@ -95,6 +97,7 @@ def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
                 "free some and try again"
             ) from error
         finally:
+            ours.close()  # nobody waits for a clip that is under way
             pool.shutdown(cancel_futures=True)
 
 
@@ -102,11 +105,26 @@ def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Ite
     """In order; at most that many chunks are being read, or are read and wait."""
     waiting = deque[Future[EncodedChunk]]()
     for clips in chunks:
-        waiting.append(pool.submit(_read, clips))
+        with _deaf_to_ctrl_c():
+            waiting.append(pool.submit(_read, clips))
         if len(waiting) > most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that start within never hear of it: it is this one's to answer, and waits so long.
+
+    A worker could ignore it only once it has loaded what it needs, which takes seconds.
+    """
+    resource_tracker.ensure_running()  # or the first of them would start it, and end this
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -120,18 +138,16 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _start(parcel: Path) -> None:
+def _start(parcel: Path, theirs: Connection) -> None:
     global _reader
+    threading.Thread(target=_die_with_pool, args=(theirs,), daemon=True).start()
     _reader = pickle.loads(parcel.read_bytes())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+def _die_with_pool(theirs: Connection) -> None:
+    """Ends this process once the other end of the pipe is closed, or its holder is dead."""
+    wait([theirs])
+    os._exit(1)
 
 
 def _read(clips: Clips) -> EncodedChunk:

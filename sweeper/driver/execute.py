@@ -91,6 +91,8 @@ def execute(
         training.executor.slots() as slots,
     ):
         catch(interrupt)  # again: Ray has taken SIGTERM
+        if interrupt:
+            return interrupt
         device = slots.device(training.device)
         packs = make_packs(
             missing,

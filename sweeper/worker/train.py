@@ -54,6 +54,7 @@ def train(
         return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
     trained = _train(runs, references, latents, device, report, saver, states)
     report("probes", 0, 1, TRAINING_SHARE)
+    failpoint("probe")
     scores = _probe_pack(runs, trained, latents, device)
     return [
         _result(run, of_run, scores.get(run.key), latents)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from sweeper.cli import app
+from sweeper.cli.app import app
 from sweeper.study.grid import load_grid
 from tests.cluster_files.files import CONSTRAINTS, PROJECT, document, readme_commands, sweeper_lines
 

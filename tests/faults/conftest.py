@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds; longer is a hang
 
 counts = {"injected": 0, "lost": 0, "repeated": 0}
+stops: dict[str, list[tuple[float, float]]] = {}  # by phase: seconds to the answer, to the end
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -29,6 +30,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if counts["injected"]:
         line = "{injected} faults injected, {lost} results lost, {repeated} repeated"
         terminalreporter.write_line(line.format(**counts))
+    for phase, seconds in stops.items():
+        told, ended = map(max, zip(*seconds, strict=True))
+        terminalreporter.write_line(
+            f"stopped at {phase}: {len(seconds)}, told within {told:.2f} s, over in {ended:.1f} s"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +65,13 @@ class Sweep:
     processes: Any
     epochs: int = 4
     storage: Path = field(init=False)
+    log: Path = field(init=False)  # what it says goes there
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
         self.storage = self.directory / "storage"
+        self.log = self.directory / "log"
         self.grid = toy.grid_file(self.directory, self.epochs)
 
     @property
@@ -76,8 +85,7 @@ class Sweep:
 
     @property
     def output(self) -> str:
-        log = self.directory / "log"
-        return log.read_text() if log.exists() else ""
+        return self.log.read_text() if self.log.exists() else ""
 
     def start(self, fault: str = "", *arguments: str, **settings: Any) -> BaseProcess:
         """A launch in a process of its own. Every epoch is checkpointed."""
@@ -93,11 +101,11 @@ class Sweep:
     def _process(self, command: list[str], fault: str, settings: Mapping[str, Any]) -> BaseProcess:
         from tests.faults.drive import drive
 
-        environment = {"SWEEPER_FAULT": fault, "SWEEPER_FAULT_LOG": str(self.faults)}
+        faults = {"SWEEPER_FAULT": fault, "SWEEPER_FAULT_LOG": str(self.faults)}
+        environment = {**self.environment, **faults}
         settings = {"sweeper.driver.execute.CHECKPOINT_SECONDS": 0.0, **settings}
-        log = str(self.directory / "log")
         process: BaseProcess = self.processes.Process(
-            target=drive, args=(command, log, environment), kwargs=settings
+            target=drive, args=(command, str(self.log), environment), kwargs=settings
         )
         process.start()
         return process
@@ -162,7 +170,13 @@ Whole = Callable[..., None]
 def assert_whole(undisturbed: pd.DataFrame) -> Whole:
     """The invariants, after a fault (`acknowledged`: finished then) and a launch that went well."""
 
-    def check(sweep: Sweep, acknowledged: set[str], *, injected: int = 1) -> None:
+    def check(
+        sweep: Sweep,
+        acknowledged: set[str],
+        *,
+        injected: int = 1,
+        table: pd.DataFrame | None = None,
+    ) -> None:
         lost = acknowledged - sweep.finished()
         repeated = sweep.query(TRAINED_AGAIN)[0][0]
         counts["injected"] += injected
@@ -173,6 +187,7 @@ def assert_whole(undisturbed: pd.DataFrame) -> Whole:
         assert sweep.query("PRAGMA integrity_check") == [("ok",)]
         assert not list(sweep.directory.glob("*.spool*"))
         assert not [p for p in sweep.storage.rglob("checkpoints/*") if p.is_file()]
-        pd.testing.assert_frame_equal(sweep.table(), undisturbed, check_exact=True)
+        expected = undisturbed if table is None else table
+        pd.testing.assert_frame_equal(sweep.table(), expected, check_exact=True)
 
     return check

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-import sweeper.cli
+import sweeper.cli.app
 import sweeper.commands.launch
 import sweeper.commands.recover
 import sweeper.console.summary
@@ -25,6 +25,8 @@ import sweeper.driver.inline
 
 def drive(arguments: list[str], log: str, environment: Mapping[str, str], **settings: Any) -> None:
     """`sweeper ARGUMENTS` in this process; `settings` are module attributes by dotted name."""
+    if log.startswith("/dev/"):
+        os.setsid()  # for the terminal to be this process's, and Ctrl-C a signal to it
     handle = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(handle, 1)
     os.dup2(handle, 2)

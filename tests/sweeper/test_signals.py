@@ -14,19 +14,20 @@ from sweeper.signals import Interrupt, told_at_once
 
 STOPPABLE = """
 import time
-from sweeper.signals import StoppedError, stoppable
+from sweeper.signals import StoppedError, answer, go_on_with
+answer()
+go_on_with("sweeper resume a --db b.db")
 try:
-    with stoppable():
-        try:
-            print("ready", flush=True)
-            time.sleep(60)
-        finally:
-            print("tidying", flush=True)
-            for _ in range({tidying}):  # short sleeps: a signal just before one must not wait
-                time.sleep(0.01)
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidying", flush=True)
+        for _ in range({tidying}):  # short sleeps: a signal just before one must not wait
+            time.sleep(0.01)
 except StoppedError as stopped:
     print("in order", flush=True)
-    raise SystemExit(128 + stopped.signum)
+    raise SystemExit(stopped.exit_code)
 """
 
 
@@ -78,7 +79,7 @@ def test_a_second_signal_ends_what_would_be_tidied(gap: float) -> None:
         STOPPABLE.format(tidying=6_000), signal.SIGINT, signal.SIGINT, gap=gap
     )
     assert code == 130 and "in order" not in out
-    assert err == "stopped at once; go on with: sweeper resume\n"
+    assert err == "stopped at once; go on with: sweeper resume a --db b.db\n"
 
 
 SAVING = """
@@ -103,7 +104,26 @@ def test_a_first_signal_lets_a_sweep_save_itself() -> None:
 def test_a_second_signal_ends_a_sweep_that_saves_itself() -> None:
     code, out, err = stopped_by(SAVING.format(tidying=6_000), signal.SIGINT, signal.SIGTERM)
     assert code == 143 and "in order" not in out
-    assert err == "stopped at once; go on with: sweeper resume\n"
+    assert err == "stopped at once\n"
+
+
+DEAF = """
+import hashlib, threading
+from sweeper.signals import answer
+answer(" in the middle")
+threading.Timer(0.3, lambda: print("ready\\ntidying", flush=True)).start()
+hashlib.pbkdf2_hmac("sha256", b"", b"", 500_000_000)
+"""
+
+
+def test_a_main_thread_that_waits_in_c_is_answered_for() -> None:
+    begun = time.monotonic()
+    code, _, err = stopped_by(DEAF, signal.SIGINT, signal.SIGTERM, gap=0.5)
+    assert code == 143 and time.monotonic() - begun < 10
+    assert err == (
+        "stopping as soon as possible; a second signal stops at once\n"
+        "stopped at once in the middle\n"
+    )
 
 
 WAITING = """

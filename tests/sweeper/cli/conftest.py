@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli import main
+from sweeper.cli.app import run as run_app
 
 Sweeper = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., None]
@@ -22,10 +22,9 @@ def sweeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sweeper", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
+        code = run_app()
         captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return code or 0, captured.out, captured.err
 
     return run
 

@@ -14,9 +14,9 @@ from sweeper.study.grid import Cell
 
 COMPLETE = """
 import os, sys
-import sweeper.cli
+import sweeper.cli.app
 try:
-    sweeper.cli.app(prog_name="sweeper")
+    sweeper.cli.app.app(prog_name="sweeper")
 finally:
     loaded = {"torch", "ray", "pandas"} & set(sys.modules)
     assert not loaded, loaded

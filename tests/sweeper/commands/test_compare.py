@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -26,6 +25,7 @@ from sweeper.driver.inline import Inline
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.write import Ledger
+from sweeper.signals import StoppedError
 from sweeper.study.config import DataConfig
 from sweeper.study.grid import Cell
 from sweeper.study.presets import PRESETS, Preset
@@ -189,7 +189,10 @@ def test_two_weights_of_one_name_are_refused() -> None:
 def test_a_signal_while_clips_are_encoded_stops_in_order(
     sweeper: Sweeper, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "prepare_all", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    def stopped(*_: object) -> None:
+        raise StoppedError(signal.SIGTERM)
+
+    monkeypatch.setattr(compare, "prepare_all", stopped)
     code, out, _ = sweeper(*SMOKE, "--encoder", "logmel", "--db", "signal.db")
     assert code == 143
     assert "stopped by a signal; the same command goes on" in out

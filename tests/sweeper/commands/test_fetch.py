@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sweeper.cli import app
+from sweeper.cli.app import app
 from sweeper.commands import fetch
 from sweeper.data.nsynth import download
 from sweeper.errors import SweeperError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from sweeper.errors import ClusterDiedError
+from sweeper.signals import StoppedError
 from tests.sweeper.cli.conftest import Sweeper, sweeper
 
 __all__ = ["sweeper"]
@@ -119,7 +119,10 @@ def test_the_doctor_finds_nothing_wrong(sweeper: Sweeper) -> None:
 def test_a_signal_while_clips_are_rendered_stops_in_order(
     sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch, signum: int, code: int
 ) -> None:
-    monkeypatch.setattr("sweeper.sweep.prepare_all", lambda *_: os.kill(os.getpid(), signum))
+    def stopped(*_: object) -> None:
+        raise StoppedError(signum)  # as the handler does that a process has, and this one has not
+
+    monkeypatch.setattr("sweeper.sweep.prepare_all", stopped)
     left, out, _ = sweeper("launch", "--grid", "smoke", "--preset", "smoke", "--db", f"{code}.db")
     assert left == code
     assert f"go on with: sweeper resume smoke-smoke --db {code}.db" in out

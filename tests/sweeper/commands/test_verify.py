@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from models.pack.runs import RunState
-from sweeper.cli import main
+from sweeper.cli.app import run
 from sweeper.driver.outbox import append_to_spool
 from sweeper.events import Noted
 from sweeper.ledger.connect import open_writer
@@ -129,8 +129,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         toy.make_latents()
         write_grid("toy")
         patch.setattr(sys, "argv", ["sweeper", *LAUNCH, "--grid", "toy.toml"])
-        with pytest.raises(SystemExit):
-            main()
+        run()
         shutil.move(root / "here", root / "saved")
         yield root
 

@@ -20,6 +20,7 @@ from tests.faults.server import Server
 from tests.faults.witness import Witness
 
 PATIENCE = 60.0  # s; longer is a hang, and ends with a kill
+FROZEN_SECONDS = 15.0  # after which a driver kills a worker that says nothing
 DISK = "64m"
 MAY_MOUNT = os.geteuid() == 0
 OPTIONS = ("--preset", "smoke", "--device", "cpu")
@@ -84,10 +85,14 @@ class Arena:
 
     def run(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Any command of sweeper's, as a user types it."""
+        own = {
+            "SWEEPER_CHECKPOINT_SECONDS": "0.5",
+            "SWEEPER_SILENCE_SECONDS": str(FROZEN_SECONDS),
+        }
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "sweeper.cli", *arguments],
-                env={**os.environ, "SWEEPER_CHECKPOINT_SECONDS": "0.5"},
+                env={**os.environ, **own},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -11,6 +11,7 @@ An event is a dict: `t` (seconds), `what`, `type` (invoke, then ok or unknown; e
 | stored | info | `key`, `attempt`, `digest`, `epochs` (first, last, count): scores are stored |
 | attempt | info | a worker has begun: `attempt`, `key`, `from_epoch` |
 | status | invoke; ok; unknown: it could not look | `finished`, `running`, `runs`, as told |
+| overdue | info | `detail`: what should have come to its end |
 | sign | info | something has moved: work, the log, a process |
 | end | info | `keys`: stored at the end; `litter`; `digests` of an undisturbed sweep |
 """
@@ -38,7 +39,7 @@ REFUSES = (
     "server-kill",
     "server-stop",
 )
-LOSES_WORKERS = ("worker-kill", "checkpoint-damaged")
+LOSES_WORKERS = ("worker-kill", "worker-frozen", "checkpoint-damaged")
 ENDS_RAY = ("raylet-kill", "gcs-kill")
 
 
@@ -220,6 +221,9 @@ class Model:
         if event["runs"] < len(self.planned):
             self._break("status", f"{event['runs']} runs where {len(self.planned)} are planned")
         self.shown = max(self.shown, finished)
+
+    def _overdue(self, event: Event) -> None:
+        self._break("silence", event["detail"])
 
     def _sign(self, event: Event) -> None:
         """Heard already."""

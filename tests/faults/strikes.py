@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.arena import Arena
+import psutil
+
+from tests.faults.arena import FROZEN_SECONDS, Arena
 from tests.faults.processes import agents, trials, vital
 
 Strike = Callable[[Arena, random.Random], bool]  # whether there was something to strike
@@ -84,6 +86,20 @@ def stop(find: Callable[[Arena, random.Random], list[int]]) -> Strike:
         return struck
 
     return strike
+
+
+def freeze(arena: Arena, rng: random.Random) -> bool:
+    """A worker is stopped for good: its driver gives it so long, and kills it."""
+    pids = _trial(arena, rng)
+    struck = send(pids, signal.SIGSTOP)
+    deadline = time.monotonic() + 2 * FROZEN_SECONDS
+    while struck and psutil.pid_exists(pids[0]) and arena.reap() is None:
+        if time.monotonic() > deadline:
+            arena.history.add("overdue", detail="a frozen worker is still there")
+            send(pids, signal.SIGKILL)
+            break
+        time.sleep(0.1)
+    return struck
 
 
 def send(pids: list[int], number: int) -> bool:
@@ -228,6 +244,7 @@ KINDS = {
     "second-driver": Kind(second_driver),
     "worker-kill": Kind(kill(_trial, ends=False)),
     "worker-stop": Kind(stop(_trial), holds=True),
+    "worker-frozen": Kind(freeze, holds=True),
     "raylet-kill": Kind(kill(_raylet_or_agent, ends=True), ends=True),
     "raylet-stop": Kind(stop(_child("raylet")), holds=True),
     "gcs-kill": Kind(kill(_child("gcs_server"), ends=True), ends=True),

@@ -88,6 +88,7 @@ WRONG = [
     ("silence", "90 attempt", "116 attempt"),
     ("silence", "database-locked' holds=True", "database-locked' holds=False"),
     ("silence", "launch unknown launch=1 code=-9", "launch unknown launch=1 code=-9 hung=True"),
+    ("silence", "85 sign", "85 overdue detail='worker'"),
     ("exit", "98 launch ok launch=2 code=0", "98 launch ok launch=2 code=4"),
     ("exit", "98 launch ok launch=2 code=0", "98 launch ok launch=2 code=1"),
     ("exit", "98 launch ok launch=2 code=0", "98 launch ok launch=2 code=2"),

@@ -42,6 +42,7 @@ class RunResult:
         _redact(self, "cause", "traceback")
 
     measures: Mapping[str, float] | None = None  # other views of disentanglement, by name
+    engine: str | None = None  # what took its training steps: see models.pack.runs.TrainedRun
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> RunResult:

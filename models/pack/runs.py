@@ -81,6 +81,7 @@ class TrainedRun:
     vector: Tensor  # best weights as one vector, on the CPU
     shape: ModelShape
     has_decoder: bool
+    engine: str  # what took its training steps: "native", or "torch: " and why
 
     @property
     def weights(self) -> Weights:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.adamw import FlatAdamW
 from models.multiview import Layout, ModelShape, initial_vector, weights_of
+from models.native.engine import NATIVE, NativeSteps, refusal
 from models.pack.batches import BatchSchedule, stream_key
 from models.pack.history import History
 from models.pack.layers import CHUNK, Matmul, PackedModel, spans_of
@@ -41,8 +42,11 @@ class PackTrainer:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         states: Mapping[str, RunState] | None = None,
+        native: bool = True,
     ) -> None:
         """`states` (by run key) resumes runs, all of them from the same epoch.
+
+        `native`: steps are those of models.native wherever it can train the pack; else torch's.
 
         ValueError for runs that cannot share a pack, and for options that are unknown.
         """
@@ -60,7 +64,7 @@ class PackTrainer:
         self._calibrated: dict[tuple[int, tuple[LossTerm, ...]], Losses] = {}
         self._set_up_weights()
         self._set_up_history(states or {})
-        self._set_up_step()
+        self._set_up_step(native)
 
     @property
     def epoch(self) -> int:
@@ -93,13 +97,25 @@ class PackTrainer:
 
     def train_epoch(self) -> None:
         """One epoch of every run, its validation, and the best weights."""
+        clips = self._schedule.epoch(self.epoch)
         with torch.no_grad():
-            self._step.begin(self._schedule.epoch(self.epoch))
-            for _ in range(self._schedule.steps // self._length):
-                self._steps()
-            losses = torch.cat((self._step.losses, self._validate()[None]))  # (steps + 1, 2, K)
+            trained = self._train_by_torch(clips) if self._native is None else self._train(clips)
+            losses = torch.cat((trained, self._validate()[None]))  # (steps + 1, 2, K)
         on_host = losses.double().cpu().numpy()  # the epoch's one wait for the device
         self._keep_best(self._history.close_epoch(on_host[:-1], on_host[-1]))
+
+    def _train(self, clips: Tensor) -> Tensor:
+        """Losses (steps, 2, K) of an epoch of batches `clips` (streams, steps, V·B)."""
+        assert self._native is not None
+        done = self.epoch * self._schedule.steps
+        return self._native.epoch(self._flat_buffers()[:3], done, clips, self._schedule.of_run)
+
+    def _train_by_torch(self, clips: Tensor) -> Tensor:
+        """The same without a compiler, on a GPU, or where models.native.engine.refusal says so."""
+        self._step.begin(clips)
+        for _ in range(self._schedule.steps // self._length):
+            self._steps()
+        return self._step.losses
 
     def state(self, key: str) -> RunState:
         """A copy of all that the run needs to go on after this epoch, on the CPU."""
@@ -139,6 +155,7 @@ class PackTrainer:
             vector=self._layout.take(self._best, place).cpu(),
             shape=self.shape,
             has_decoder=run.has_decoder,
+            engine=self.engine,
         )
 
     def _outcome(self, place: int) -> str:
@@ -206,8 +223,21 @@ class PackTrainer:
         self._history = History(self.runs, gammas)
         self._load([state for state in resumed if state is not None])
 
-    def _set_up_step(self) -> None:
+    def _set_up_step(self, native: bool) -> None:
         total = self._history.total
+        reason = refusal(self.runs, self._training, self._latents) if native else "asked for"
+        self.engine = f"torch: {reason}" if reason else NATIVE
+        self._native = None
+        if not reason:
+            self._native = NativeSteps(
+                self.runs,
+                self._layout,
+                self._latents,
+                self._spec,
+                self._training,
+                total.rec_weights.tolist(),
+                total.disentangle_weights.tolist(),
+            )
         objectives = PackedObjectives(
             [run.terms for run in self.runs],
             self._latents.new_tensor(total.disentangle_weights),

@@ -74,6 +74,17 @@ def _devices() -> Iterator[tuple[bool, str]]:
         True,
         f"{os.cpu_count()} cores; GPUs: {', '.join(names) or 'none, packs train on the CPU'}",
     )
+    yield True, _engine()
+
+
+def _engine() -> str:
+    """What takes training steps on the CPU; step.c is compiled now unless it has been before."""
+    from models.native.build import built
+
+    native = built()
+    if native.library is None:
+        return f"training steps on the CPU: by torch, slower than it could: {native.how}"
+    return f"training steps on the CPU: native ({native.how})"
 
 
 def _cache() -> Iterator[tuple[bool, str]]:

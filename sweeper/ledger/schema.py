@@ -141,7 +141,7 @@ class Attempt(Base):
     device: Mapped[str | None]
     git_commit: Mapped[str | None]
     git_dirty: Mapped[bool | None]
-    versions: Mapped[str | None] = mapped_column(Text)  # JSON: sweeper, torch, ray, python
+    versions: Mapped[str | None] = mapped_column(Text)  # JSON: sweeper, torch, ray, python, engine
     started: Mapped[datetime] = mapped_column(server_default=func.now())
     ended: Mapped[datetime | None]
     seconds: Mapped[float | None]  # the pack's training and probing time, shared by its runs

@@ -267,6 +267,9 @@ class Ledger:
 def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
     attempt.state, attempt.cause, attempt.traceback = result.state, result.cause, result.traceback
     attempt.ended = func.now()
+    if result.engine:
+        versions = json.loads(attempt.versions or "{}")
+        attempt.versions = json.dumps({**versions, "engine": result.engine}, sort_keys=True)
     session.flush()  # gives a new attempt its id
     for number, losses in enumerate(result.epochs, start=1):
         session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))

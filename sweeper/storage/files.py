@@ -13,19 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from platformdirs import user_cache_path
 from pyarrow import ArrowException, fs
 
+from models.cache import cache_root as cache_root
 from sweeper.errors import HIDDEN, SweeperError, redact
 
 LEDGERS = "ledgers"
 _WHOLE: dict[str, str] = {}  # storages that this process was told, by what is shown of them
-
-
-def cache_root() -> Path:
-    """Where files go that can be made again, or that only this machine needs."""
-    root = os.environ.get("SWEEPER_CACHE")
-    return Path(root) if root else user_cache_path("sweeper")
 
 
 def remember(storage: str) -> str:

@@ -171,7 +171,8 @@ def _result(
     epochs = [] if trained is None else _epochs(trained)
     if evaluated is None:
         assert trained is not None
-        return RunResult(run.key, State.DIVERGED, epochs=epochs, cause=_divergence(run, trained))
+        cause = _divergence(run, trained)
+        return RunResult(run.key, State.DIVERGED, epochs=epochs, cause=cause, engine=trained.engine)
     sizes = np.bincount(latents.parts, minlength=len(PARTS)).tolist()
     row = {
         "gamma": trained and trained.gamma,
@@ -183,8 +184,15 @@ def _result(
         **evaluated.probed.accuracies,
     }
     said = {name: pack(classes) for name, classes in evaluated.probed.classes.items()}
-    measures = dict(evaluated.measures)
-    return RunResult(run.key, State.FINISHED, row, epochs, predictions=said, measures=measures)
+    return RunResult(
+        run.key,
+        State.FINISHED,
+        row,
+        epochs,
+        predictions=said,
+        measures=dict(evaluated.measures),
+        engine=trained.engine if trained else None,
+    )
 
 
 def _divergence(run: RunConfig, trained: TrainedRun) -> str:

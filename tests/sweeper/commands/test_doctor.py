@@ -40,6 +40,15 @@ def test_a_log_beside_the_database_is_told(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_what_trains_on_the_cpu_is_told_and_why_when_it_is_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_NATIVE", "0")
+    code, text = examined(tmp_path / "none.db")
+    assert code == 0
+    assert "on the CPU: by torch, slower than it could: switched off by SWEEPER_NATIVE=0" in text
+
+
 def test_an_old_ray_is_bad_and_says_how_old_it_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

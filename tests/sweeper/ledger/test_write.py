@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pandas as pd
 import pytest
@@ -77,7 +78,11 @@ def test_a_finished_run_shows_its_scores_and_margins(
     result = scored(run.key)
     assert result.scores is not None
     scores = {**result.scores, "pitch_private": 0.75, "instrument_shared": 0.25}
-    train(ledger, "p", [RunResult(run.key, "finished", scores, result.epochs)])
+    told = RunResult(run.key, "finished", scores, result.epochs, engine="native")
+    train(ledger, "p", [told])
+    with engine.connect() as connection:
+        (versions,) = connection.execute(text("SELECT versions FROM attempts")).scalars()
+    assert json.loads(versions)["engine"] == "native"
     row = read.results(engine, "a").set_index("run_key").loc[run.key]
     assert row["state"] == "finished"
     assert row["delta_pitch"] == 0.25

@@ -57,6 +57,7 @@ def test_scores_are_columns_of_the_ledger_and_fit_for_json(latents: Latents) -> 
     runs = [multiview("Cosine", "SEP", lam) for lam in (0.0, 0.6)]
     results = [dataclasses.asdict(result) for result in train(runs, [None, 0.1], latents, "cpu")]
     first, second = (RunResult(**fields) for fields in json.loads(json.dumps(results)))
+    assert first.engine and first.engine == second.engine
     columns = set(Score.__table__.columns.keys()) - {"run_id", "attempt_id"}
     probes = {f"{part}{name}" for part in ("", "valid_") for name in ACCURACIES}
     assert set(first.scores) == set(second.scores) == columns | probes

@@ -1,0 +1,1 @@
+"""The pack trainer's steps on the CPU, in C."""

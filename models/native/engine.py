@@ -1,0 +1,215 @@
+"""The training steps of a pack on the CPU by step.c: a run after another, as many at once as torch
+has threads.
+
+A run's weights and moments come in and go out as multiview.Layout has them, so checkpoints, best
+weights and validation are the trainer's own. A run is a function of its own weights and batches:
+its bits depend neither on its pack nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from queue import SimpleQueue
+
+import torch
+from torch import Tensor
+
+from models.adamw import BETAS, EPS
+from models.multiview import Layout, ModelShape
+from models.native.build import AdamW, Run, Sizes, built
+from models.objectives import PRINCIPLES, Principle
+from models.pack.loss import LossTerm
+from models.pack.runs import PackRun
+from models.spec import LossSpec, ModelSpec, TrainingSpec
+
+NATIVE = "native"
+# The terms of L_dis that step.c knows, by their numbers there.
+TERMS = {
+    (principle, side): 1 + 2 * number + (side == "sep")
+    for number, principle in enumerate(("InfoNCE", "Cosine", "VICReg"))
+    for side in ("sim", "sep")
+}
+# Operations of one call: what a signal waits for, some tenths of a second.
+CALL = 2e10
+
+
+def refusal(runs: Sequence[PackRun], training: TrainingSpec, latents: Tensor) -> str | None:
+    """Why a pack is trained by torch; None where step.c trains it."""
+    if latents.device.type != "cpu":
+        return latents.device.type
+    if latents.dtype != torch.float32:
+        return str(latents.dtype).removeprefix("torch.")
+    if training.precision != "ieee":
+        return training.precision
+    for term in dict.fromkeys(term for run in runs for term in run.terms):
+        if (term.principle, term.side) not in TERMS:
+            return f"{term.principle} is a principle of your own"
+    library = built()
+    if library.library is None:
+        return library.how
+    for term in dict.fromkeys(term for run in runs for term in run.terms):
+        if not agrees(term):
+            return f"{term.principle} is not the one that step.c knows"
+    return None
+
+
+class NativeSteps:
+    """Epochs of a pack's training steps."""
+
+    def __init__(
+        self,
+        runs: Sequence[PackRun],
+        layout: Layout,
+        latents: Tensor,  # (N, T, D)
+        model: ModelSpec,
+        training: TrainingSpec,
+        rec_weights: Sequence[float],  # γλ of each run
+        dis_weights: Sequence[float],  # 1 − λ of each run
+    ) -> None:
+        library = built().library
+        assert library is not None
+        self._library, self._layout = library, layout
+        self._latents = latents.contiguous()
+        self._sizes = sizes_of(layout.shape, model, latents.shape[1], training.batch_pairs)
+        self._runs = [
+            run_of(run.has_decoder, run.terms, layout.shape, rec, dis)
+            for run, rec, dis in zip(runs, rec_weights, dis_weights, strict=True)
+        ]
+        self._adamw = AdamW(training.lr, training.weight_decay, *BETAS, EPS)
+        rows = latents.shape[1] * 2 * training.batch_pairs
+        self._block = max(1, int(CALL / (6 * rows * Layout(layout.shape, 1, 1).size)))
+
+    def epoch(
+        self, buffers: Sequence[Tensor], done: int, clips: Tensor, streams: Sequence[int]
+    ) -> Tensor:
+        """Losses (steps, 2, K) of an epoch's steps, the weights moved on in place.
+
+        `buffers`: the pack's weights and AdamW's two moments; `done` steps they have had; `clips`
+        (streams, steps, 2·B), and which stream is each run's.
+        """
+        losses = torch.empty(len(self._runs), clips.shape[1], 2)
+        threads = min(torch.get_num_threads(), len(self._runs))
+        arenas: SimpleQueue[Tensor] = SimpleQueue()
+        for _ in range(threads):
+            arenas.put(arena_of(self._sizes))
+
+        def train(place: int) -> None:
+            arena = arenas.get()
+            self._train(place, arena, buffers, done, clips[streams[place]], losses[place])
+            arenas.put(arena)
+
+        if threads == 1:
+            for place in range(len(self._runs)):
+                train(place)
+        else:
+            with ThreadPoolExecutor(threads) as executor:
+                list(executor.map(train, range(len(self._runs))))
+        return losses.permute(1, 2, 0)
+
+    def _train(
+        self,
+        place: int,
+        arena: Tensor,
+        buffers: Sequence[Tensor],
+        done: int,
+        clips: Tensor,  # (steps, 2·B)
+        losses: Tensor,  # (steps, 2)
+    ) -> None:
+        sizes, run = ctypes.byref(self._sizes), self._runs[place]
+        vectors = [self._layout.take(flat, place) for flat in buffers]
+        addresses = [vector.data_ptr() for vector in vectors]
+        self._library.load(arena.data_ptr(), sizes, run.decoder, *addresses)
+        for start in range(0, len(clips), self._block):
+            batches = clips[start : start + self._block].contiguous()
+            self._library.train(
+                arena.data_ptr(),
+                sizes,
+                ctypes.byref(run),
+                ctypes.byref(self._adamw),
+                done + start,
+                self._latents.data_ptr(),
+                batches.data_ptr(),
+                len(batches),
+                losses[start:].data_ptr(),
+            )
+        self._library.save(arena.data_ptr(), sizes, run.decoder, *addresses)
+        for flat, vector in zip(buffers, vectors, strict=True):
+            self._layout.put(flat, place, vector)
+
+
+def sizes_of(shape: ModelShape, model: ModelSpec, tokens: int, pairs: int) -> Sizes:
+    """As step.c takes them."""
+    relu = model.latent_activation == "relu"
+    return Sizes(
+        tokens,
+        pairs,
+        shape.features,
+        shape.hidden,
+        shape.latent,
+        shape.subspaces,
+        model.pool == "mean",
+        relu,
+    )
+
+
+def run_of(
+    decoder: bool, terms: Sequence[LossTerm], shape: ModelShape, rec: float, dis: float
+) -> Run:
+    """As step.c takes it; `rec`, `dis`: the weights of its losses."""
+    of_subspace = [0, 0]
+    for term in terms:
+        of_subspace[term.subspace % shape.subspaces] = TERMS[term.principle, term.side]
+    options = terms[0].options if terms else LossSpec()
+    return Run(
+        decoder,
+        (ctypes.c_int * 2)(*of_subspace),
+        rec,
+        dis,
+        options.temperature or 0,
+        options.epsilon or 0,
+        *(options.vicreg or (0, 0, 0)),
+    )
+
+
+def arena_of(sizes: Sizes) -> Tensor:
+    """Memory for one run's training."""
+    library = built().library
+    assert library is not None
+    return torch.empty(library.arena_bytes(ctypes.byref(sizes)), dtype=torch.uint8)
+
+
+def terms_alone(
+    terms: Sequence[LossTerm], shape: ModelShape, model: ModelSpec, z: Tensor
+) -> tuple[float, Tensor]:
+    """L_dis and its gradient, of latents z (S, 2, B, T, L) in float32."""
+    library = built().library
+    assert library is not None
+    sizes = sizes_of(shape, model, z.shape[3], z.shape[2])
+    run = run_of(False, terms, shape, 0, 1)
+    z, dz, arena = z.contiguous(), torch.empty_like(z), arena_of(sizes)
+    pointers = (ctypes.byref(sizes), ctypes.byref(run), z.data_ptr(), dz.data_ptr())
+    return library.terms_alone(arena.data_ptr(), *pointers), dz
+
+
+def agrees(term: LossTerm) -> bool:
+    """Whether step.c's term is the one registered under its name: it is tried on a few numbers.
+
+    Whoever edits a principle, or registers another under its name, gets what he wrote.
+    """
+    return _agrees(term, PRINCIPLES[term.principle])
+
+
+@cache
+def _agrees(term: LossTerm, _registered: Principle) -> bool:
+    shape, model = ModelShape(1, 3, 3, 3), ModelSpec(pool="flatten")
+    z = torch.randn(1, 2, 5, 2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    with torch.enable_grad():
+        wanted = term(*z[0].flatten(-2)[:, None])
+    (gradient,) = torch.autograd.grad(wanted, z)
+    loss, own = terms_alone([term], shape, model, z.detach())
+    same = math.isclose(loss, wanted.item(), rel_tol=1e-3)
+    return same and torch.allclose(own, gradient, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,42 @@
+/* Trains a little of everything at odd sizes, each array as long as it is said to be, for the
+ * sanitizers: tests/models/native/test_build.py. */
+#include "step.c"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static float *numbers(long count, float scale) {
+  float *x = malloc(4 * (size_t)count);
+  for (long i = 0; i < count; i++) x[i] = scale * ((float)rand() / (float)RAND_MAX - 0.5f);
+  return x;
+}
+
+static void try(const Sizes *s, int term, int decoder) {
+  enum { CLIPS = 9, STEPS = 3 };
+  long d = s->features, h = s->hidden, j = (long)s->subspaces * s->latent;
+  long count = s->subspaces * (h * d + h + s->latent * h) + j;
+  if (decoder) count += h * j + h + d * h + d;
+  Run run = {decoder, {term, s->subspaces == 2 ? term : 0}, 1, 1, 1, 1e-6f, 25, 25, 1};
+  AdamW adamw = {1e-3, 1e-3, 0.9, 0.999, 1e-8};
+  float *w = numbers(count, 0.5f), *m = numbers(count, 0), *v = numbers(count, 0);
+  float *latents = numbers(CLIPS * s->tokens * d, 2), *losses = numbers(2 * STEPS, 0);
+  int64_t *clips = malloc(sizeof(int64_t) * STEPS * 2 * (size_t)s->pairs);
+  for (int i = 0; i < STEPS * 2 * s->pairs; i++) clips[i] = rand() % CLIPS;
+  char *arena = malloc((size_t)arena_bytes(s));
+  load(arena, s, decoder, w, m, v);
+  train(arena, s, &run, &adamw, 0, latents, clips, STEPS, losses);
+  save(arena, s, decoder, w, m, v);
+  float *z = numbers(2L * s->pairs * s->tokens * j, 1), *dz = numbers(2L * s->pairs * s->tokens * j, 1);
+  if (!isfinite(losses[2 * STEPS - 1]) || !isfinite(terms_alone(arena, s, &run, z, dz))) abort();
+  free(w), free(m), free(v), free(latents), free(losses), free(clips), free(arena), free(z), free(dz);
+}
+
+int main(void) {
+  int trainings = 0;
+  const Sizes sizes[] = {{3, 5, 7, 6, 3, 2, 0, 0}, {1, 2, 33, 65, 16, 2, 0, 1}, {4, 9, 8, 32, 8, 1, 1, 0}};
+  for (int i = 0; i < 3; i++)
+    for (int term = NONE; term <= VICREG_SEP; term++)
+      for (int decoder = 0; decoder < 2; decoder++, trainings++) try(&sizes[i], term, decoder);
+  printf("%d trainings\n", trainings);
+  return 0;
+}

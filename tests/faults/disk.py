@@ -108,7 +108,8 @@ def failing_disk(fault: Fault, number: int = errno.EIO) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("open", "fsync", "replace", "rename", "unlink", "mkdir"):
             patch.setattr(os, name, failing(name))
-        patch.setattr(io, "open", open_)
+        patch.setattr(io, "open", open_)  # of paths
+        patch.setattr("builtins.open", open_)
         patch.setattr(fs, "LocalFileSystem", FailingFiles)
         yield
 

@@ -19,8 +19,8 @@ from sweeper.driver import outbox
 from sweeper.driver.outbox import append_to_spool, read_spool, store
 from sweeper.errors import SweeperError
 from sweeper.events import Event, Noted
+from sweeper.ledger.check import check_whole
 from sweeper.ledger.connect import open_writer
-from sweeper.ledger.presence import check_whole
 from sweeper.ledger.write import Ledger
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, write_atomically
@@ -168,7 +168,8 @@ def test_a_database_that_could_not_be_made_is_made_later(tmp_path: Path, lasting
         with failing_database(fault, db), suppress(SweeperError):
             open_writer(str(db)).dispose()
         engine = open_writer(str(db))
-        check_whole(engine, str(db))
+        with engine.connect() as connection:
+            check_whole(connection, str(db))
         engine.dispose()
 
     assert every_fault(lasting, tried) > 20

@@ -30,7 +30,7 @@ from sweeper.ledger.write import Ledger
 from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import Storage, ledger_root, reachable
-from sweeper.storage.results import Manifest, find_result, leave_manifest
+from sweeper.storage.results import Manifest, find_result, leave_manifest, rename_former
 from sweeper.study.axes import placed
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, override, run_config
@@ -218,8 +218,9 @@ def import_orphans(ledger: Ledger, storage: Storage) -> int:
     They are the ledger's own: nobody else writes to its storage. A file that is damaged is noted
     and its run is trained again.
     """
-    imported = 0
-    for key in [run.key for run in plan_of(ledger).missing()]:
+    plan, imported = plan_of(ledger), 0
+    rename_former(storage, plan.runs)
+    for key in [run.key for run in plan.missing()]:
         try:
             if orphan := find_result(storage, key):
                 ledger.record(orphan[0], [orphan[1]], None)

@@ -16,9 +16,9 @@ from sweeper.ledger.write import Ledger
 from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import reachable
-from sweeper.storage.results import remove_result
+from sweeper.storage.results import remove_result, rename_former
 from sweeper.study.plan import reference_of
-from sweeper.sweep import claim_storage, settle
+from sweeper.sweep import claim_storage, plan_of, settle
 
 
 def retrain(
@@ -113,6 +113,7 @@ def _remove_files(ledger: Ledger, sweep: read.SweepInfo, keys: Collection[str]) 
     options = [sweep.options, *read.options_behind(ledger.engine, keys)]
     for place in {option.get("storage") for option in options}:
         storage = claim_storage(ledger, place)
+        rename_former(storage, plan_of(ledger).runs)
         checkpoints = Checkpoints(storage, ledger_id(ledger.engine))
         for key in keys:
             remove_result(storage, key)

@@ -104,8 +104,13 @@ def _storages(
     known = read.keys(engine)
     states = dict.fromkeys(known, State.PENDING) | read.states(engine, known)
     for sweep in sweeps:
-        for run in read.plan_of_sweep(engine, sweep.id).missing():
-            missing.setdefault(run.key, sweep.name)
+        plan = read.plan_of_sweep(engine, sweep.id)
+        lacking = {run.key for run in plan.missing()}
+        for run in plan.runs:
+            for key in filter(None, (run.key, run.former_key)):  # settling renames the latter
+                states.setdefault(key, plan.state_of(run))
+                if run.key in lacking:
+                    missing.setdefault(key, sweep.name)
     names = {sweep.name for sweep in sweeps}
     for place in dict.fromkeys(sweep.options.get("storage") for sweep in sweeps):
         storage = Storage(ledger_root(place, ledger))

@@ -5,10 +5,11 @@ Enough to adopt results that a dead driver never stored, and to rebuild a lost d
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -68,6 +69,18 @@ def find_result(storage: Storage, key: str) -> tuple[str, RunResult] | None:
     if result.key != key:
         raise BadResultError(f"it is of another run: {result.key[:12]}")
     return pack, result
+
+
+def rename_former(storage: Storage, runs: Iterable[RunConfig]) -> None:
+    """Gives what was left under the key that a run had in an earlier version today's name."""
+    there = set(storage.names("results"))
+    for run in runs:
+        if (former := run.former_key) is None or f"{former}.json" not in there:
+            continue
+        with contextlib.suppress(BadResultError):  # `sweeper verify` tells of it
+            if found := find_result(storage, former):
+                leave_result(storage, found[0], dataclasses.replace(found[1], key=run.key))
+                remove_result(storage, former)
 
 
 def _digest(body: str) -> str:

@@ -75,8 +75,16 @@ class RunConfig:
     @cached_property
     def key(self) -> str:
         """SHA-256 of the resolved config, 64 hex digits."""
-        document = {"result_version": RESULT_VERSION, **self.resolved()._document()}
-        return hashlib.sha256(canonical_json(document).encode()).hexdigest()
+        return _digest(self.resolved()._document())
+
+    @property
+    def former_key(self) -> str | None:
+        """The key before `training.precision` existed; None where there was no such run."""
+        document = self.resolved()._document()
+        training = document["training"]
+        if training is None or training.pop("precision") != TrainingSpec.precision:
+            return None
+        return _digest(document)
 
     def resolved(self) -> RunConfig:
         """The same run with every field that cannot change its result set to None."""
@@ -153,6 +161,11 @@ class RunConfig:
                 "probe": ProbeSpec(**raw["probe"]),
             }
         )
+
+
+def _digest(document: dict[str, Any]) -> str:
+    versioned = {"result_version": RESULT_VERSION, **document}
+    return hashlib.sha256(canonical_json(versioned).encode()).hexdigest()
 
 
 _NAMES = [field.name for field in dataclasses.fields(RunConfig)]

@@ -120,11 +120,10 @@ class _Sweep:
         cells = with_derived(self.cells)
         cells["run"] = cells["run_key"].str[:12]
         cells["configuration"] = cells["configuration"].map(self.place)
-        return columns(
-            cells[
-                ["label", *IDENTITY, "seed", "state", "run", "configuration", "best_epoch", *SHOWN]
-            ]
-        )
+        shares = cells["run_key"].map(self.training.shares).astype("float64")
+        cells["share"] = shares.where(cells["state"] == "running")
+        about = ["label", *IDENTITY, "seed", "state", "share", "run", "configuration", "best_epoch"]
+        return columns(cells[[*about, *SHOWN]])
 
     def _configurations(self) -> Columns:
         chosen = select(self.means)
@@ -150,7 +149,10 @@ class _Sweep:
         return columns(bars.drop(columns=["delta_sd"]))
 
     def _curves(self) -> Document:
-        """Means of finished runs, and every run that its configuration's mean does not show."""
+        """Means of finished runs, and every run that its configuration's mean does not show.
+
+        Where those are too many, the runs in training alone.
+        """
         cells = self.cells.drop_duplicates("run_key").set_index("run_key")
         curves = self.training.curves
         curves = curves.assign(
@@ -161,8 +163,10 @@ class _Sweep:
         means = _mean_curves(finished)
         alone = [mean["configuration"] for mean in means if mean["runs"] == 1]
         rest = curves.drop(finished.index[finished["configuration"].isin(alone)])
-        many = curves["run_key"].nunique() > _CURVES_OF_RUNS
-        return {"means": means, "runs": None if many else _run_curves(rest)}
+        if curves["run_key"].nunique() > _CURVES_OF_RUNS:
+            running = rest[rest["state"] == "running"]
+            return {"means": means, "runs": _run_curves(running) or None}
+        return {"means": means, "runs": _run_curves(rest)}
 
     def _places(self, names: set[str]) -> list[int]:
         """The cells of these configurations, by their place in `cells`."""

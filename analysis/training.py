@@ -28,6 +28,7 @@ class Training:
     curves: pd.DataFrame  # run_key, epoch, the losses; the latest attempt of a run that has any
     troubles: list[dict[str, Any]]  # run, state, cause, traceback of runs that did not finish
     made: dict[str, Any]  # attempts, hours of packs, devices, commits, versions
+    shares: dict[str, float]  # run key → share of the work of its pack that is done, 0 to 1
 
     def of(self, cells: pd.DataFrame) -> Training:
         """What is of these cells' runs, but for what the whole sweep was made with."""
@@ -48,6 +49,7 @@ def load_training(engine: Engine, sweep: str) -> Training:
             _curves(connection, sweep),
             _troubles(connection, sweep),
             _made(connection, sweep),
+            _shares(connection, sweep),
         )
 
 
@@ -94,6 +96,15 @@ def _made(connection: Connection, sweep: str) -> dict[str, Any]:
         "commits": _distinct(row.git_commit for row in rows),
         "versions": [json.loads(version) for version in versions],
     }
+
+
+def _shares(connection: Connection, sweep: str) -> dict[str, float]:
+    """Of runs whose latest attempt is open, as far as their packs have told."""
+    query = text(
+        f"SELECT runs.key, attempts.share {_FROM_RUNS} WHERE attempts.id IN ({_LATEST}) "
+        "AND attempts.ended IS NULL AND attempts.share IS NOT NULL"
+    )
+    return {key: share for key, share in connection.execute(query, {"sweep": sweep})}
 
 
 def _distinct(values: Any) -> list[str]:

@@ -1,5 +1,5 @@
 // The grid as a heat map: what the sweep is, and what the keyboard walks.
-const GLYPHS = { pending: "·", running: "◐", failed: "✕", diverged: "✕" };
+const GLYPHS = { pending: "·", running: "◐", failed: "✕", diverged: "✕", blocked: "✕", unknown: "?", interrupted: "‖", unconfirmed: "‖", "out-of-memory": "‖", infrastructure: "‖" };
 
 function drawGrid(place) {
   const shown = Object.fromEntries(Object.entries(MEASURES).map(([name, [label]]) => [name, label]));
@@ -57,15 +57,16 @@ function gridCell(cells, value, scale) {
   const row = cells[0].configuration, shown = value(row), one = shown[state.measure], states = distinct(cells, "state");
   const unfinished = states.find((name) => name !== "finished"), done = cells.filter((cell) => cell.state === "finished").length;
   const share = one == null ? 0 : scale.share(one);
-  const text = one == null ? GLYPHS[unfinished] ?? "–" : number(one, scale.digits);
+  const work = Math.round(100 * d3.mean(cells, (cell) => (cell.state === "finished" ? 1 : cell.share ?? 0))), part = unfinished === "running" && work ? ` ${work}%` : "";
+  const text = one == null ? part || (GLYPHS[unfinished] ?? "–") : number(one, scale.digits);
   const box = el("td", {
     role: "gridcell", class: `${one == null ? "empty" : share < 0 ? "down" : "up"}${row.chosen ? " chosen" : ""}`,
-    "data-state": one == null && unfinished, "--share": `${Math.round(Math.abs(share) * 100)}%`,
+    "data-state": one == null && unfinished, "--share": `${Math.round(Math.abs(share) * 100)}%`, "--work": `${work}%`,
   }, text, one != null && done < cells.length ? el("small", {}, `${done}/${cells.length}`) : null);
-  const at = `${cells[0].principle} ${cells[0].objective} λ ${cells[0].lam}`;
-  const told = one == null ? unfinished ?? "no such measure" : withInterval(shown, state.measure);
+  const where = `${cells[0].principle} ${cells[0].objective} λ ${cells[0].lam}`;
+  const told = one == null ? (unfinished ?? "no such measure") + part : withInterval(shown, state.measure);
   return mark(box, { ids: cells.map((cell) => cell.id), key: row.key,
-    name: `${at}, ${MEASURES[state.measure][0]} ${told}, ${done} of ${counted(cells.length, "seed")}${row.chosen ? ", in Table 1" : ""}` });
+    name: `${where}, ${MEASURES[state.measure][0]} ${told}, ${done} of ${counted(cells.length, "seed")}${row.chosen ? ", in Table 1" : ""}` });
 }
 
 function legendOf({ ends, digits, kind }) {

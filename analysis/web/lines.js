@@ -50,8 +50,9 @@ function curves(place) {
       Object.entries(curve).filter(([, value]) => Array.isArray(value)))).map((epoch) => ({ ...epoch, row, facet, ids: row.ids, key: row.key, ...more })));
   };
   const means = sweep.curves.means.flatMap((curve) => of(curve, { line: curve.configuration }));
-  const runs = state.runs ? (sweep.curves.runs ?? []).flatMap((curve) => of(curve, { line: curve.run })) : [];
-  const pick = el("p", { class: "note" }, choice("Loss", "curve", CURVES, "curves"), ` Means of finished runs${sweep.curves.runs ? "; single runs thin behind them" : "; too many runs to draw each"}; black: λ = 1. Select to see intervals.`);
+  const running = new Set(sweep.cells.filter((cell) => cell.state === "running").map((cell) => cell.run));
+  const runs = (sweep.curves.runs ?? []).filter((curve) => state.runs || running.has(curve.run)).flatMap((curve) => of(curve, { line: curve.run, live: running.has(curve.run) }));
+  const pick = el("p", { class: "note" }, choice("Loss", "curve", CURVES, "curves"), ` Means of finished runs${sweep.curves.runs ? "; other runs thin behind them, those in training thick" : "; too many runs to draw each"}; black: λ = 1. Select to see intervals.`);
   if (!means.length && !runs.length) return place.replaceChildren(el("h2", {}, title), pick, el("p", { class: "note" }, "No epoch with this loss yet."));
   const facet = isNarrow(place) ? "fy" : "fx", line = { [facet]: "facet", x: "epoch", y: name, z: "line" };
   const values = [...means, ...runs].map((part) => part[name]).filter((value) => value != null);
@@ -61,7 +62,7 @@ function curves(place) {
     [facet]: { label: null, domain: facets, axis: null, padding: facet === "fy" ? 0.12 : 0.06 },
     marks: [
       Plot.areaY(means.filter((part) => part[`${name}_low`] != null), { ...line, y: undefined, y1: `${name}_low`, y2: `${name}_high`, fill: (part) => colourOf(part.row), className: "bands" }),
-      Plot.line(runs, { ...line, stroke: (part) => colourOf(part.row), strokeWidth: 0.6, strokeOpacity: 0.35, className: "runs" }),
+      Plot.line(runs, { ...line, stroke: (part) => colourOf(part.row), strokeWidth: (part) => (part.live ? 1.6 : 0.6), strokeOpacity: (part) => (part.live ? 0.9 : 0.35), className: "runs" }),
       Plot.line(means, { ...line, stroke: (part) => colourOf(part.row), strokeWidth: 1.5, strokeOpacity: 0.85, className: "lines" }),
       Plot.text(facets, { [facet]: (text) => text, text: (text) => text, frameAnchor: "top-left", dy: -14, fontWeight: 600 })],
   });

@@ -1,8 +1,8 @@
 // What is read: the selection's numbers, the claims, the table, where it all came from.
 const NUMBERS = ["delta_pitch", "delta_instrument", "mean_overall", "mse"];
 
-function drawTray() {
-  const cells = [...state.selected].map((id) => state.cells[id]).filter(Boolean), place = $("#tray");
+function drawTray(place) {
+  const cells = [...state.selected].map((id) => state.cells[id]).filter(Boolean);
   if (!cells.length) return place.replaceChildren(el("p", { class: "note noprint" }, "Nothing selected. Press cells, points, rows or claims, or drag in a figure; Shift adds."));
   const runs = [...new Map(cells.map((cell) => [`${cell.sweep} ${cell.run}`, cell])).values()].filter((cell) => cell.state === "finished");
   const rows = [...new Set(cells.map((cell) => cell.configuration))], alone = rows.length === 1 && rows[0].seeds > 0 ? rows[0] : null;

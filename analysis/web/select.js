@@ -19,7 +19,7 @@ function paint() {
     node.setAttribute(node.matches("td, tr") ? "aria-selected" : "aria-pressed", String(on));
   }
   for (const svg of $$("svg.plot")) for (const layer of svg.layers ?? []) paintLayer(svg, layer);
-  drawTray();
+  keeping($("#tray"), drawTray);
 }
 
 // Shows a mark's numbers beside it, and where its configuration is in the other views.

@@ -15,7 +15,7 @@ function draw(before = null) {
   drawLive();
   $("main").hidden = !state.sweeps.length;
   for (const [id, [view, ...parts]] of state.sweeps.length ? Object.entries(VIEWS) : []) if (!before?.sweeps.length || shownOf(before, parts) !== shownOf(state.document, parts)) keeping($(`#${id}`), view);
-  keeping($("#tray"), paint);
+  paint();
 }
 
 function redraw(id) {

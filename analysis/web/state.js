@@ -79,8 +79,7 @@ const colourOf = (row) => (row.lam === 1 ? "var(--ink)" : COLOURS[row.objective]
 const placeOf = (principle) => distinct(state.sweeps.flatMap((sweep) => sweep.configurations), "principle").indexOf(principle);
 const symbolOf = (row) => (row.lam === 1 ? "star" : SYMBOLS[placeOf(row.principle) % SYMBOLS.length] ?? "circle");
 
-// ---- the address restores a view, also of a file on disk ------------------------------------------
-
+// The address restores a view, also of a file on disk.
 function toHash() {
   const { measure: m, curve: c, front: f, difference: d, runs: r, everySeed: e } = state;
   const parts = { m: m !== "smaller_margin" && m, c: c !== "valid_rec" && c, f, d: d && 1, r: !r && 1, e: e && 1, h: [...state.hidden].join("~"), s: spans([...state.selected]) };

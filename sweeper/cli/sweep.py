@@ -64,6 +64,9 @@ def launch(
     retry_failed: RetryFailed = False,
     storage: Storage = None,
     executor: Executor = Where.ray,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the sweep in a browser while it trains.")
+    ] = False,
 ) -> None:
     """Train every cell of a grid that is not done yet, and store what it scores.
 
@@ -95,7 +98,14 @@ def launch(
         return
     made_by = launching.executor_of(executor.value, address)
     code = launching.launch(
-        request, db, name, made_by, note=note, retry_failed=retry_failed, console=console()
+        request,
+        db,
+        name,
+        made_by,
+        note=note,
+        retry_failed=retry_failed,
+        page=page,
+        console=console(),
     )
     raise typer.Exit(code)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -34,14 +35,33 @@ def launch(
     *,
     note: str | None = None,
     retry_failed: bool = False,
+    page: bool = False,
     console: Console,
 ) -> int:
-    """Registers the sweep and trains what is missing of it; returns the exit code."""
+    """Registers the sweep and trains what is missing of it; returns the exit code.
+
+    With `page` the sweep is shown in a browser for as long.
+    """
     name, cells = request.sweep_name(name), expand(request)
     check_writable(request.storage)
-    with writer(db) as engine, Ledger.of(engine, name) as ledger:
+    with ExitStack() as stack, writer(db) as engine, Ledger.of(engine, name) as ledger:
         register(ledger, widened(request, cells), cells, note)
+        stack.enter_context(_shown(db, name, page, console))  # until the lease is given back
         return train(ledger, db, executor, retry_failed, console)
+
+
+@contextmanager
+def _shown(db: str, name: str, page: bool, console: Console) -> Iterator[None]:
+    """Serves the page, or says how to open it."""
+    if page:
+        from sweeper.page.beside import beside  # late: it brings a web server
+
+        with beside(db, name) as address:
+            console.print(f"in a browser: {address}", markup=False)
+            yield
+    else:
+        console.print(f"in a browser: {command('serve', None, db)}", markup=False)
+        yield
 
 
 def resume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.5  # seconds between two looks at the database's file, while a page is open
 SIGN = 15.0  # seconds after which a stream says that it is still there
+LAST = 10.0  # seconds that open pages have to learn how a sweep ended, before its server goes too
+LOCAL, PORT = "127.0.0.1", 8765
 
 
 class Page:
@@ -37,6 +40,8 @@ class Page:
         self._db, self._names, self._is_over = db, names, is_over
         self._html, self.policy = live_page()
         self._watch: asyncio.Task[Watch] | None = None
+        self._fetched: Made | None = None  # last
+        self.readers = 0  # pages that are open
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -48,7 +53,7 @@ class Page:
         return HTMLResponse(self._html, headers={"Cache-Control": "no-cache"})
 
     async def data(self, request: Request) -> Response:
-        made = await self._newest(request)
+        made = self._fetched = await self._newest(request)
         headers = {"ETag": f'"{made.version}"', "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
@@ -62,15 +67,27 @@ class Page:
 
     async def _versions(self, request: Request) -> AsyncIterator[str]:
         sent, spoke = "", time.monotonic()
-        while not self._is_over():
-            made = await self._newest(request)
-            if made.version != sent:
-                sent, spoke = made.version, time.monotonic()
-                yield f"data: {sent}\n\n"
-            elif time.monotonic() - spoke > SIGN:
-                spoke = time.monotonic()
-                yield ": still here\n\n"
-            await asyncio.sleep(LOOK)
+        self.readers += 1
+        try:
+            while not self._is_over():
+                made = await self._newest(request)
+                if made.version != sent:
+                    sent, spoke = made.version, time.monotonic()
+                    yield f"data: {sent}\n\n"
+                elif time.monotonic() - spoke > SIGN:
+                    spoke = time.monotonic()
+                    yield ": still here\n\n"
+                await asyncio.sleep(LOOK)
+        finally:
+            self.readers -= 1
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a reader had the newest that there is a second ago; without one, always."""
+        if not self.readers or self._watch is None or not self._watch.done():
+            return True
+        made = self._fetched
+        return made is not None and self._watch.result().is_newest(made, settled=1.0)
 
     async def _newest(self, request: Request) -> Made:
         assert self._watch is not None
@@ -139,14 +156,34 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(db: str, names: Sequence[str], host: str, token: str | None, bound: socket.socket) -> int:
-    """Serves until a signal; returns the exit code, 128 and the signal's number."""
+def run(
+    db: str,
+    names: Sequence[str],
+    host: str,
+    token: str | None,
+    bound: socket.socket,
+    parent: int | None = None,
+) -> int:
+    """Serves until a signal; returns the exit code, 128 and the signal's number.
+
+    With `parent`, until that process has ended or says so by a signal, and pages that are open have
+    been told what there is to tell.
+    """
     signals: list[int] = []
+    ended: list[float] = []  # when there was nothing more to serve for
 
     def stop(signum: int, _frame: object) -> None:
-        server.force_exit = bool(signals)
-        server.should_exit = True
+        if parent is None or signals:
+            server.force_exit = bool(signals)
+            server.should_exit = True
         signals.append(signum)
+        ended.append(time.monotonic())
+
+    async def every_second() -> None:
+        if parent is not None and os.getppid() != parent:
+            ended.append(time.monotonic())
+        if ended and (page.is_told or time.monotonic() - ended[0] > LAST):
+            server.should_exit = True
 
     page = Page(db, names, lambda: server.should_exit)
     server = _Server(
@@ -157,6 +194,8 @@ def run(db: str, names: Sequence[str], host: str, token: str | None, bound: sock
             server_header=False,
             ws="none",
             timeout_graceful_shutdown=2,
+            callback_notify=every_second,
+            timeout_notify=0,
         )
     )
     with caught(stop):

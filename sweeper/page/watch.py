@@ -73,6 +73,10 @@ class Watch:
                 del self._kept[forgotten]
             return made
 
+    def is_newest(self, made: Made, settled: float) -> bool:
+        """Whether the database has not changed since that was read, which is some seconds ago."""
+        return self._stamp() == made.stamp and time.monotonic() - made.at > settled
+
     def _is_old(self, made: Made) -> bool:
         age = time.monotonic() - made.at
         if age < EVERY:

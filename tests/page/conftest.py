@@ -55,13 +55,18 @@ def write(db: str, names: Sequence[str], place: Path) -> Path:
 
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Opened]:
-    """Opens a report: `opened(path, "#hash", width=390, …)`; at the end nothing was complained of.
+    """Opens a report, or the address of a server: `opened(path, "#hash", viewport=…)`.
 
-    Options are those of a playwright context; `unpacking=False` takes DecompressionStream away.
+    At the end nothing was complained of, and nobody else was asked for anything. Options are those
+    of a playwright context; `unpacking=False` takes DecompressionStream away.
     """
-    contexts, complaints, requests = [], list[str](), list[str]()
+    contexts, complaints, requests, origins = [], list[str](), list[str](), ["file://"]
 
-    def open_page(path: Path, hash: str = "", *, unpacking: bool = True, **options: Any) -> Any:
+    def open_page(
+        page: Path | str, hash: str = "", *, unpacking: bool = True, **options: Any
+    ) -> Any:
+        if isinstance(page, str):
+            origins.append(page)
         options.setdefault("viewport", {"width": 1440, "height": 1000})
         context = browser.new_context(**options)
         contexts.append(context)
@@ -71,12 +76,12 @@ def opened(browser: Any) -> Iterator[Opened]:
         tab.on("request", lambda request: requests.append(request.url))
         if not unpacking:
             tab.add_init_script("delete globalThis.DecompressionStream")
-        tab.goto(path.as_uri() + hash)
-        tab.wait_for_function("document.querySelector('#lines').textContent !== ''")
+        tab.goto((page if isinstance(page, str) else page.as_uri()) + hash)
+        tab.locator("#lines:not(:empty)").wait_for()
         return tab
 
     yield open_page
     for context in contexts:
         context.close()
     assert complaints == []
-    assert all(url.startswith("file://") for url in requests)
+    assert all(url.startswith(tuple(origins)) for url in requests)

@@ -44,7 +44,16 @@ class Sizes(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_int)
-        for name in ("tokens", "pairs", "features", "hidden", "latent", "subspaces", "mean", "relu")
+        for name in (
+            "tokens",
+            "pairs",
+            "features",
+            "hidden",
+            "latent",
+            "subspaces",
+            "mean",
+            "relu",
+        )
     ]
 
 
@@ -78,10 +87,15 @@ class AdamW(ctypes.Structure):
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_long
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "arena_bytes": ([_POINTER], _LONG),
+    "latent_features": ([_POINTER], ctypes.c_int),
     "load": ([_POINTER, _POINTER, ctypes.c_int, _POINTER, _POINTER, _POINTER], None),
     "save": ([_POINTER, _POINTER, ctypes.c_int, _POINTER, _POINTER, _POINTER], None),
     "train": (
         [*[_POINTER] * 4, _LONG, _POINTER, _POINTER, _LONG, _POINTER],
+        None,
+    ),
+    "validate": (
+        [*[_POINTER] * 4, _LONG, _POINTER, _POINTER, _LONG, _POINTER, _POINTER],
         None,
     ),
     "terms_alone": ([*[_POINTER] * 5], ctypes.c_float),

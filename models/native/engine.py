@@ -12,6 +12,7 @@ import ctypes
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
 
@@ -24,6 +25,7 @@ from models.native.build import AdamW, Run, Sizes, built
 from models.objectives import PRINCIPLES, Principle
 from models.pack.loss import LossTerm
 from models.pack.runs import PackRun
+from models.pack.validation import Losses, Validation
 from models.spec import LossSpec, ModelSpec, TrainingSpec
 
 NATIVE = "native"
@@ -57,8 +59,16 @@ def refusal(runs: Sequence[PackRun], training: TrainingSpec, latents: Tensor) ->
     return None
 
 
-class NativeSteps:
-    """Epochs of a pack's training steps."""
+@dataclass(frozen=True)
+class Workplace:
+    """Memory in which one thread trains a run, and then another."""
+
+    arena: Tensor
+    z: Tensor  # of all clips to be validated
+
+
+class NativePack:
+    """Epochs of a pack's training, and its validation."""
 
     def __init__(
         self,
@@ -67,48 +77,75 @@ class NativeSteps:
         latents: Tensor,  # (N, T, D)
         model: ModelSpec,
         training: TrainingSpec,
-        rec_weights: Sequence[float],  # γλ of each run
-        dis_weights: Sequence[float],  # 1 − λ of each run
+        validations: Sequence[Validation],  # one a run
     ) -> None:
         library = built().library
         assert library is not None
-        self._library, self._layout = library, layout
+        self._library, self._layout, self._validations = library, layout, validations
         self._latents = latents.contiguous()
         self._sizes = sizes_of(layout.shape, model, latents.shape[1], training.batch_pairs)
-        self._runs = [
-            run_of(run.has_decoder, run.terms, layout.shape, rec, dis)
-            for run, rec, dis in zip(runs, rec_weights, dis_weights, strict=True)
-        ]
+        self._runs = [run_of(run.has_decoder, run.terms, layout.shape) for run in runs]
         self._adamw = AdamW(training.lr, training.weight_decay, *BETAS, EPS)
         rows = latents.shape[1] * 2 * training.batch_pairs
         self._block = max(1, int(CALL / (6 * rows * Layout(layout.shape, 1, 1).size)))
 
+    def weigh(self, rec_weights: Sequence[float], dis_weights: Sequence[float]) -> None:
+        """Sets γλ and 1 − λ of each run."""
+        for run, rec, dis in zip(self._runs, rec_weights, dis_weights, strict=True):
+            run.rec_weight, run.dis_weight = rec, dis
+
     def epoch(
-        self, buffers: Sequence[Tensor], done: int, clips: Tensor, streams: Sequence[int]
-    ) -> Tensor:
-        """Losses (steps, 2, K) of an epoch's steps, the weights moved on in place.
+        self,
+        buffers: Sequence[Tensor],
+        done: int,
+        clips: Tensor,
+        streams: Sequence[int],
+    ) -> tuple[Tensor, list[Losses]]:
+        """Losses (steps, 2, K) of an epoch's steps, the weights moved on in place, and each run's
+        validation after them.
 
         `buffers`: the pack's weights and AdamW's two moments; `done` steps they have had; `clips`
         (streams, steps, 2·B), and which stream is each run's.
         """
         losses = torch.empty(len(self._runs), clips.shape[1], 2)
         threads = min(torch.get_num_threads(), len(self._runs))
-        arenas: SimpleQueue[Tensor] = SimpleQueue()
+        workplaces: SimpleQueue[Workplace] = SimpleQueue()
         for _ in range(threads):
-            arenas.put(arena_of(self._sizes))
+            workplaces.put(self._workplace())
 
-        def train(place: int) -> None:
-            arena = arenas.get()
-            self._train(place, arena, buffers, done, clips[streams[place]], losses[place])
-            arenas.put(arena)
+        def train(place: int) -> Losses:
+            workplace = workplaces.get()
+            own = clips[streams[place]]
+            self._train(place, workplace.arena, buffers, done, own, losses[place])
+            validated = self._validate(place, workplace)
+            workplaces.put(workplace)
+            return validated
 
+        places = range(len(self._runs))
         if threads == 1:
-            for place in range(len(self._runs)):
-                train(place)
-        else:
-            with ThreadPoolExecutor(threads) as executor:
-                list(executor.map(train, range(len(self._runs))))
-        return losses.permute(1, 2, 0)
+            return losses.permute(1, 2, 0), list(map(train, places))
+        with ThreadPoolExecutor(threads) as executor:
+            return losses.permute(1, 2, 0), list(executor.map(train, places))
+
+    def validate(self, place: int, weights: Tensor) -> Losses:
+        """Losses of one run with the pack's `weights` over its validation pairs."""
+        workplace, run = self._workplace(), self._runs[place]
+        vector = self._layout.take(weights, place)
+        nothing = torch.zeros_like(vector)
+        addresses = (vector.data_ptr(), nothing.data_ptr(), nothing.data_ptr())
+        self._library.load(
+            workplace.arena.data_ptr(),
+            ctypes.byref(self._sizes),
+            run.decoder,
+            *addresses,
+        )
+        return self._validate(place, workplace)
+
+    def _workplace(self) -> Workplace:
+        clips = max(len(validation.latents) for validation in self._validations)
+        features = self._library.latent_features(ctypes.byref(self._sizes))
+        z = torch.empty(clips, self._sizes.tokens, features)
+        return Workplace(arena_of(self._sizes), z)
 
     def _train(
         self,
@@ -140,6 +177,28 @@ class NativeSteps:
         for flat, vector in zip(buffers, vectors, strict=True):
             self._layout.put(flat, place, vector)
 
+    def _validate(self, place: int, workplace: Workplace) -> Losses:
+        """With the weights that lie in the arena."""
+        run, validation = self._runs[place], self._validations[place]
+        losses = torch.empty(3, dtype=torch.float64)
+        self._library.validate(
+            workplace.arena.data_ptr(),
+            ctypes.byref(self._sizes),
+            ctypes.byref(run),
+            validation.latents.data_ptr(),
+            len(validation.latents),
+            validation.shares.data_ptr(),
+            validation.batches.data_ptr(),
+            len(validation.batches),
+            workplace.z.data_ptr(),
+            losses.data_ptr(),
+        )
+        if not run.decoder:
+            losses[0] = math.nan
+        if not any(run.terms):
+            losses[1:] = math.nan
+        return Losses(*losses.float())
+
 
 def sizes_of(shape: ModelShape, model: ModelSpec, tokens: int, pairs: int) -> Sizes:
     """As step.c takes them."""
@@ -156,10 +215,8 @@ def sizes_of(shape: ModelShape, model: ModelSpec, tokens: int, pairs: int) -> Si
     )
 
 
-def run_of(
-    decoder: bool, terms: Sequence[LossTerm], shape: ModelShape, rec: float, dis: float
-) -> Run:
-    """As step.c takes it; `rec`, `dis`: the weights of its losses."""
+def run_of(decoder: bool, terms: Sequence[LossTerm], shape: ModelShape) -> Run:
+    """As step.c takes it, both losses weighed by one."""
     of_subspace = [0, 0]
     for term in terms:
         of_subspace[term.subspace % shape.subspaces] = TERMS[term.principle, term.side]
@@ -167,8 +224,8 @@ def run_of(
     return Run(
         decoder,
         (ctypes.c_int * 2)(*of_subspace),
-        rec,
-        dis,
+        1,
+        1,
         options.temperature or 0,
         options.epsilon or 0,
         *(options.vicreg or (0, 0, 0)),
@@ -189,7 +246,7 @@ def terms_alone(
     library = built().library
     assert library is not None
     sizes = sizes_of(shape, model, z.shape[3], z.shape[2])
-    run = run_of(False, terms, shape, 0, 1)
+    run = run_of(False, terms, shape)
     z, dz, arena = z.contiguous(), torch.empty_like(z), arena_of(sizes)
     pointers = (ctypes.byref(sizes), ctypes.byref(run), z.data_ptr(), dz.data_ptr())
     return library.terms_alone(arena.data_ptr(), *pointers), dz

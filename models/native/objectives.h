@@ -3,7 +3,7 @@
 
 typedef struct {
   const float *z;
-  float *dz;
+  float *dz;   /* null where the loss alone is asked for */
   long rows;   /* of the matrix that z lies in */
   int T, B, L; /* L: padded */
   int l;
@@ -87,6 +87,7 @@ static void cosines(const Views *o) {
 /* s = z₁·z₂ / (|z₁| |z₂|), so ds/dz₁ = z₂ / (|z₁| |z₂|) − s·z₁ / |z₁|², summed over pairs;
  * z₂ likewise, along the columns. `up` (B, B) is dL/ds. */
 static void cosines_backward(const Views *o) {
+  if (!o->dz) return;
   const Net *n = o->n;
   int B = o->B;
   float *l1 = n->lengths, *l2 = l1 + B, *shrink1 = n->shrink, *shrink2 = shrink1 + B;
@@ -110,6 +111,7 @@ static void matched_cosines(const Views *o) {
 }
 
 static void matched_cosines_backward(const Views *o) {
+  if (!o->dz) return;
   const float *l1 = o->n->lengths, *l2 = l1 + o->B;
   for (int b = 0; b < o->B; b++) {
     float direct = o->n->up[b] / (l1[b] * l2[b]), along = o->n->up[b] * o->n->sim[b];
@@ -209,6 +211,8 @@ static float spread(const Views *o, int v, float weight, float hinge_weight, flo
     squares += products[p] * products[p];
     products[p] *= 4 * penalty_weight * weight;
   }
+  float loss = sum(hinges) * hinge_weight + (squares - sum(diagonal)) * penalty_weight;
+  if (!o->dz) return loss;
   combine(o, x, v, v, 0, products);
   FEATURES {
     V along = LOAD(alongs + t * o->L + c);
@@ -217,7 +221,7 @@ static float spread(const Views *o, int v, float weight, float hinge_weight, flo
       STORE(dz, LOAD(dz) + along * LOAD(CLIP(x, t, v, b, c)));
     }
   }
-  return sum(hinges) * hinge_weight + (squares - sum(diagonal)) * penalty_weight;
+  return loss;
 }
 
 /* And its invariance, mean((z₁ − z₂)²): 2·(z₁ − z₂) / elements, and the negative for z₂. */
@@ -231,8 +235,9 @@ static float vicreg(const Views *o, float weight, float invariance, float varian
   for (int b = 0; b < o->B; b++)
     FEATURES {
       V apart = LOAD(CLIP(o->z, t, 0, b, c)) - LOAD(CLIP(o->z, t, 1, b, c));
-      float *first = CLIP(o->dz, t, 0, b, c), *second = CLIP(o->dz, t, 1, b, c);
       squares += apart * apart;
+      if (!o->dz) continue;
+      float *first = CLIP(o->dz, t, 0, b, c), *second = CLIP(o->dz, t, 1, b, c);
       STORE(first, LOAD(first) + scale * apart);
       STORE(second, LOAD(second) - scale * apart);
     }
@@ -253,7 +258,7 @@ static float term(const Views *o, const Run *r, int which) {
 
 /* The clips' mean over tokens, as views of one token. dz/T goes to each token. */
 static float mean_term(const Net *n, const Run *r, int which, const float *z, float *dz) {
-  Views pooled = {n->pooled, n->dpooled, 2L * n->B, 1, n->B, n->L, n->l, n};
+  Views pooled = {n->pooled, dz ? n->dpooled : 0, 2L * n->B, 1, n->B, n->L, n->l, n};
   float share = 1 / (float)n->T;
   for (int row = 0; row < 2 * n->B; row++)
     for (int c = 0; c < n->L; c += LANES) {
@@ -262,6 +267,7 @@ static float mean_term(const Net *n, const Run *r, int which, const float *z, fl
       STORE(AT(n->pooled, 2L * n->B, row, c), total * share);
     }
   float loss = term(&pooled, r, which);
+  if (!dz) return loss;
   for (int row = 0; row < 2 * n->B; row++)
     for (int c = 0; c < n->L; c += LANES) {
       V one = LOAD(AT(n->dpooled, 2L * n->B, row, c)) * share;
@@ -270,16 +276,17 @@ static float mean_term(const Net *n, const Run *r, int which, const float *z, fl
   return loss;
 }
 
-/* L_dis, and dz = (1 − λ)·dL_dis/dz: no two terms act on the same latents. */
-static float disentangle(const Net *n, const Run *r) {
+/* L_dis, and dz = (1 − λ)·dL_dis/dz if asked for: no two terms act on the same latents. */
+static float disentangle(const Net *n, const Run *r, int gradient) {
   float loss = 0;
   for (int s = 0; s < n->S; s++) {
     long block = (long)s * n->L * n->M;
     const float *z = n->z + block;
-    float *dz = n->dz + block;
+    float *dz = gradient ? n->dz + block : 0;
     Views flat = {z, dz, n->M, n->T, n->B, n->L, n->l, n};
-    if (!r->terms[s]) memset(dz, 0, 4 * (size_t)n->L * (size_t)n->M);
-    else if (n->mean) loss += mean_term(n, r, r->terms[s], z, dz);
+    if (!r->terms[s]) {
+      if (dz) memset(dz, 0, 4 * (size_t)n->L * (size_t)n->M);
+    } else if (n->mean) loss += mean_term(n, r, r->terms[s], z, dz);
     else loss += term(&flat, r, r->terms[s]);
   }
   return loss;

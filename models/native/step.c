@@ -92,6 +92,7 @@ typedef struct {
   float *pooled, *dpooled, *centred, *power;  /* of one subspace */
   float *sim, *up, *up_t;                     /* (B, B) */
   float *lengths, *shrink;                    /* (2, B) */
+  int64_t *block;                             /* (2, B) clips */
 } Net;
 
 static float *take(uintptr_t *next, long count) {
@@ -131,6 +132,7 @@ static long lay_out(Net *n, const Sizes *s, uintptr_t place) {
   n->centred = take(&next, m * n->L), n->power = take(&next, (long)n->T * n->L);
   n->sim = take(&next, square), n->up = take(&next, square), n->up_t = take(&next, square);
   n->lengths = take(&next, 2L * n->B), n->shrink = take(&next, 2L * n->B);
+  n->block = (int64_t *)take(&next, 4L * n->B);
   return (long)(next - place);
 }
 
@@ -291,14 +293,14 @@ static void copy_transposed(const Net *n, int decoder) {
 
 /* ---- a step -------------------------------------------------------------------------------- */
 
-/* The clips of a batch, view-major, to rows of x. */
-static void gather(const Net *n, const float *latents, const int64_t *clips) {
+/* The clips of a batch, view-major, from (clips, T, width) to rows of a matrix. */
+static void gather(const Net *n, const float *from, int width, const int64_t *clips, float *to) {
   for (int t = 0; t < n->T; t++)
     for (int c = 0; c < 2 * n->B; c++) {
-      const float *from = latents + (clips[c] * n->T + t) * n->d;
-      for (int j = 0; j < n->d; j += PANEL) {
-        int count = n->d - j < PANEL ? n->d - j : PANEL;
-        memcpy(AT(n->x, n->M, t * 2 * n->B + c, j), from + j, 4 * (unsigned)count);
+      const float *features = from + (clips[c] * n->T + t) * width;
+      for (int j = 0; j < width; j += PANEL) {
+        int count = width - j < PANEL ? width - j : PANEL;
+        memcpy(AT(to, n->M, t * 2 * n->B + c, j), features + j, 4 * (unsigned)count);
       }
     }
 }
@@ -319,8 +321,8 @@ static void encode(const Net *n, const Run *r) {
 
 /* error = d(z) − x and L_rec = mean(error²); then the error times γλ·dL_rec/d(error), which is
  * γλ·2·error/elements, and db₄ = Σ over rows of that. */
-static float reconstruct(const Net *n, const Run *r) {
-  float elements = (float)n->R * (float)n->d, scale = r->rec_weight * 2 / elements;
+static float reconstruct(const Net *n, float rec_weight) {
+  float elements = (float)n->R * (float)n->d, scale = rec_weight * 2 / elements;
   double squares = 0;
   forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1);
   for (int j = 0; j < n->D; j += WIDE) {
@@ -420,6 +422,9 @@ long arena_bytes(const Sizes *s) {
   return lay_out(&n, s, 64) + 64;
 }
 
+/* J, with its padding. */
+int latent_features(const Sizes *s) { return s->subspaces * padded(s->latent, PANEL); }
+
 /* `steps` steps from number `done` on: latents (N, T, D), clips (steps, 2·B); losses (steps, 2) are
  * L_rec and L_dis. */
 void train(void *arena, const Sizes *s, const Run *r, const AdamW *optimizer, long done,
@@ -428,16 +433,63 @@ void train(void *arena, const Sizes *s, const Run *r, const AdamW *optimizer, lo
   unsigned before = flush_denormals();
   for (long step = 0; step < steps; step++) {
     Update o = update_of(optimizer, (double)(done + step + 1));
-    gather(&n, latents, clips + step * 2 * n.B);
+    gather(&n, latents, n.d, clips + step * 2 * n.B, n.x);
     encode(&n, r);
-    losses[2 * step + 1] = disentangle(&n, r);
-    losses[2 * step] = r->decoder ? reconstruct(&n, r) : 0;
+    losses[2 * step + 1] = disentangle(&n, r, 1);
+    losses[2 * step] = r->decoder ? reconstruct(&n, r->rec_weight) : 0;
     if (r->decoder) decoder_backward(&n, o);
     else latents_backward(&n);
     for (int k = 0; k < n.S; k++)
       if (used(r, k)) encoder_backward(&n, k, o);
       else decay_encoder(&n, k, o);
     copy_transposed(&n, r->decoder);
+  }
+  restore(before);
+}
+
+/* Σ over the rows of a matrix in `latents` and its reconstruction of share·(d(z) − x)². */
+static double shared_error(const Net *n, const float *shares) {
+  double total = 0;
+  forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1);
+  forward(n->M, n->D, n->H, n->wide, n->w.w4, n->w.b4, n->error, 0);
+  for (int row = 0; row < n->R; row++) {
+    V squares = {0};
+    for (int j = 0; j < n->D; j += LANES) {
+      V e = LOAD(AT(n->error, n->M, row, j)) - LOAD(AT(n->x, n->M, row, j));
+      squares += e * e;
+    }
+    total += shares[row % (2 * n->B)] * (double)sum(squares);
+  }
+  return total;
+}
+
+/* Losses over fixed pairs of `count` clips, latents (count, T, D): `out` is L_rec, the mean of L_dis
+ * over batches (steps, 2·B), and that of |L_dis|. Clips come in many pairs, so each is encoded once,
+ * and its latents kept in z (count, T, J); `shares` (count): of a clip's squared error in L_rec. */
+void validate(void *arena, const Sizes *s, const Run *r, const float *latents, long count,
+              const float *shares, const int64_t *batches, long steps, float *z, double *out) {
+  Net n = net_of(s, arena);
+  unsigned before = flush_denormals();
+  int block = 2 * n.B;
+  float *own = n.lengths;
+  out[0] = out[1] = out[2] = 0;
+  for (long start = 0; start < count; start += block) {
+    for (int c = 0; c < block; c++) { /* what is beyond the last clip counts for nothing */
+      n.block[c] = start + c < count ? start + c : count - 1;
+      own[c] = start + c < count ? shares[start + c] : 0;
+    }
+    gather(&n, latents, n.d, n.block, n.x);
+    encode(&n, r);
+    for (int c = 0; c < block && start + c < count; c++)
+      for (int t = 0; t < n.T; t++)
+        for (int j = 0; j < n.J; j += PANEL)
+          memcpy(z + ((start + c) * n.T + t) * n.J + j, AT(n.z, n.M, t * block + c, j), 4 * PANEL);
+    if (r->decoder) out[0] += shared_error(&n, own);
+  }
+  for (long step = 0; step < steps; step++) {
+    gather(&n, z, n.J, batches + step * block, n.z);
+    double loss = (double)disentangle(&n, r, 0) / (double)steps;
+    out[1] += loss, out[2] += fabs(loss);
   }
   restore(before);
 }
@@ -501,7 +553,7 @@ float terms_alone(void *arena, const Sizes *s, const Run *r, const float *z, flo
             if (out) dz[p] = n.dz[place];
             else n.z[place] = z[p];
           }
-    if (!out) loss = disentangle(&n, r);
+    if (!out) loss = disentangle(&n, r, 1);
   }
   return loss;
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.adamw import FlatAdamW
 from models.multiview import Layout, ModelShape, initial_vector, weights_of
-from models.native.engine import NATIVE, NativeSteps, refusal
+from models.native.engine import NATIVE, NativePack, refusal
 from models.pack.batches import BatchSchedule, stream_key
 from models.pack.history import History
 from models.pack.layers import CHUNK, Matmul, PackedModel, spans_of
@@ -63,8 +63,9 @@ class PackTrainer:
         self._validations = self._make_validations(valid)
         self._calibrated: dict[tuple[int, tuple[LossTerm, ...]], Losses] = {}
         self._set_up_weights()
+        self._set_up_engine(native)
         self._set_up_history(states or {})
-        self._set_up_step(native)
+        self._set_up_step()
 
     @property
     def epoch(self) -> int:
@@ -99,19 +100,23 @@ class PackTrainer:
         """One epoch of every run, its validation, and the best weights."""
         clips = self._schedule.epoch(self.epoch)
         with torch.no_grad():
-            trained = self._train_by_torch(clips) if self._native is None else self._train(clips)
-            losses = torch.cat((trained, self._validate()[None]))  # (steps + 1, 2, K)
+            if self._native is None:
+                trained, validated = self._train_by_torch(clips), self._validate()
+            else:
+                trained, validated = self._train(self._native, clips)
+            losses = torch.cat((trained, validated[None]))  # (steps + 1, 2, K)
         on_host = losses.double().cpu().numpy()  # the epoch's one wait for the device
         self._keep_best(self._history.close_epoch(on_host[:-1], on_host[-1]))
 
-    def _train(self, clips: Tensor) -> Tensor:
-        """Losses (steps, 2, K) of an epoch of batches `clips` (streams, steps, V·B)."""
-        assert self._native is not None
-        done = self.epoch * self._schedule.steps
-        return self._native.epoch(self._flat_buffers()[:3], done, clips, self._schedule.of_run)
+    def _train(self, native: NativePack, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses (steps, 2, K) of an epoch of batches `clips` (streams, steps, V·B), and (2, K) of
+        the validation after it."""
+        done, buffers = self.epoch * self._schedule.steps, self._flat_buffers()[:3]
+        trained, validated = native.epoch(buffers, done, clips, self._schedule.of_run)
+        return trained, _stacked(validated)
 
     def _train_by_torch(self, clips: Tensor) -> Tensor:
-        """The same without a compiler, on a GPU, or where models.native.engine.refusal says so."""
+        """The steps alone, wherever models.native.engine.refusal leaves them to torch."""
         self._step.begin(clips)
         for _ in range(self._schedule.steps // self._length):
             self._steps()
@@ -165,10 +170,11 @@ class PackTrainer:
 
     def _validate(self) -> Tensor:
         """L_rec and L_dis (2, K) of every run over its validation pairs."""
-        losses = [self._validation_losses(place) for place in range(len(self.runs))]
-        return torch.stack([torch.stack((of_run.rec, of_run.dis)) for of_run in losses], dim=1)
+        return _stacked([self._validation_losses(place) for place in range(len(self.runs))])
 
     def _validation_losses(self, place: int) -> Losses:
+        if self._native is not None:
+            return self._native.validate(place, self._model.weights)
         run, vector = self.runs[place], self._layout.take(self._model.weights, place)
         weights = weights_of(vector, self.shape, run.has_decoder)
         validation = self._validations[self._schedule.of_run[place]]
@@ -223,21 +229,24 @@ class PackTrainer:
         self._history = History(self.runs, gammas)
         self._load([state for state in resumed if state is not None])
 
-    def _set_up_step(self, native: bool) -> None:
-        total = self._history.total
+    def _set_up_engine(self, native: bool) -> None:
         reason = refusal(self.runs, self._training, self._latents) if native else "asked for"
         self.engine = f"torch: {reason}" if reason else NATIVE
         self._native = None
         if not reason:
-            self._native = NativeSteps(
+            self._native = NativePack(
                 self.runs,
                 self._layout,
                 self._latents,
                 self._spec,
                 self._training,
-                total.rec_weights.tolist(),
-                total.disentangle_weights.tolist(),
+                [self._validations[stream] for stream in self._schedule.of_run],
             )
+
+    def _set_up_step(self) -> None:
+        total = self._history.total
+        if self._native is not None:
+            self._native.weigh(total.rec_weights.tolist(), total.disentangle_weights.tolist())
         objectives = PackedObjectives(
             [run.terms for run in self.runs],
             self._latents.new_tensor(total.disentangle_weights),
@@ -291,10 +300,21 @@ class PackTrainer:
         return self._calibrated[key]
 
 
+def _stacked(losses: Sequence[Losses]) -> Tensor:
+    """L_rec and L_dis (2, K) of K runs."""
+    return torch.stack([torch.stack((of_run.rec, of_run.dis)) for of_run in losses], dim=1)
+
+
 def _place_in_pack(run: PackRun) -> tuple[object, ...]:
     """Runs with a decoder first, runs of a stream together, equal terms beside each other."""
     objective = ("SEP", "SIM+SEP", "SIM").index(run.objective) if run.objective else 0
-    return (not run.has_decoder, *stream_key(run), run.principle or "", objective, run.key)
+    return (
+        not run.has_decoder,
+        *stream_key(run),
+        run.principle or "",
+        objective,
+        run.key,
+    )
 
 
 def _check(runs: Sequence[PackRun], model: ModelSpec, training: TrainingSpec) -> None:

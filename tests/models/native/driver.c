@@ -26,6 +26,11 @@ static void try(const Sizes *s, int term, int decoder) {
   load(arena, s, decoder, w, m, v);
   train(arena, s, &run, &adamw, 0, latents, clips, STEPS, losses);
   save(arena, s, decoder, w, m, v);
+  float *shares = numbers(CLIPS, 1), *kept = malloc(4 * CLIPS * (size_t)(s->tokens * latent_features(s)));
+  double *validated = malloc(3 * sizeof(double));
+  validate(arena, s, &run, latents, CLIPS, shares, clips, STEPS, kept, validated);
+  if (!isfinite(validated[0] + validated[1] + validated[2])) abort();
+  free(shares), free(kept), free(validated);
   float *z = numbers(2L * s->pairs * s->tokens * j, 1), *dz = numbers(2L * s->pairs * s->tokens * j, 1);
   if (!isfinite(losses[2 * STEPS - 1]) || !isfinite(terms_alone(arena, s, &run, z, dz))) abort();
   free(w), free(m), free(v), free(latents), free(losses), free(clips), free(arena), free(z), free(dz);

@@ -97,6 +97,22 @@ def test_at_the_default_sizes_too(valid):
         assert native[0] <= 2 * by_torch[0] and native[1] < 1e-5
 
 
+@pytest.mark.parametrize("spec", [SPEC, ModelSpec(pool="mean"), RECTIFIED])
+def test_validation_and_the_gamma_made_of_it_are_those_of_float64(spec, grid, train):
+    valid = make_clips(27, 2)  # no whole number of blocks
+    for runs in (grid(), baselines()):
+        ours = trainer(runs, train, valid, spec)
+        exact = PackTrainer(runs, single(train), single(valid), spec, TRAINING, dtype=torch.float64)
+        for run, native, wanted in zip(
+            ours.runs, ours._validate().T, exact._validate().T, strict=True
+        ):
+            torch.testing.assert_close(
+                native.double(), wanted, rtol=2e-6, atol=2e-6, equal_nan=True
+            )
+            gamma = exact.state(run.key).gamma
+            assert ours.state(run.key).gamma == (gamma and pytest.approx(gamma, rel=1e-5))
+
+
 # --- company, order, threads, stops
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -36,11 +36,12 @@ def probe_pack(
     split: ProbeSplit,
     model: ModelSpec,
     spec: ProbeSpec,
+    on_epoch: Callable[[float], None] = lambda runs: None,
 ) -> dict[str, Evaluated]:
     """Scores by run key of all finished runs; diverged runs are left out.
 
     `latents` (N, T, D) are the downstream clips; `seeds` gives each run's seed. `mse` is the mean
-    over all clips and elements between latents and reconstruction.
+    over all clips and elements between latents and reconstruction. `on_epoch`: see train_probes.
     """
     finished = [result for result in results if result.state == "finished"]
     evaluated: dict[str, Evaluated] = {}
@@ -49,7 +50,7 @@ def probe_pack(
         features, mse = zip(
             *(features_of(result, latents, model) for result in of_seed), strict=True
         )
-        scored = _scored(features, mse, tasks, split, spec, seed)
+        scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
         evaluated.update(zip((result.key for result in of_seed), scored, strict=True))
     return evaluated
 
@@ -74,10 +75,14 @@ def _scored(
     split: ProbeSplit,
     spec: ProbeSpec,
     seed: int,
+    on_epoch: Callable[[float], None] = lambda runs: None,
 ) -> list[Evaluated]:
     """By the paper's probes, and by the same without dropout for the other views."""
-    probed = train_probes(features, tasks, split, spec, seed)
-    plain = train_probes(features, tasks, split, dataclasses.replace(spec, dropout=0.0), seed)
+    plain_spec = dataclasses.replace(spec, dropout=0.0)
+    probed, plain = (
+        train_probes(features, tasks, split, one, seed, lambda runs: on_epoch(runs / 2))
+        for one in (spec, plain_spec)
+    )
     return [
         Evaluated(error, of_run, measures(of_features, without, split.test, list(tasks)))
         for of_features, error, of_run, without in zip(features, mse, probed, plain, strict=True)

@@ -11,7 +11,7 @@ blocks. Two products a run and step thus serve all six heads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,11 @@ def train_probes(
     split: ProbeSplit,
     spec: ProbeSpec,
     seed: int,
+    on_epoch: Callable[[float], None] = lambda runs: None,
 ) -> list[Probed]:
     """What the heads of each run say, in order.
+
+    `on_epoch` is told after each epoch how much probing that was: 1 is all of one run's.
 
     `features`: (G, N, F) for each run, all of one shape; two blocks are private and shared, one
     has only `overall` heads. A head speaks at the epoch with its best validation accuracy (the
@@ -88,6 +91,7 @@ def train_probes(
         for _ in range(spec.epochs):
             heads.train_epoch()
             heads.choose()
+            on_epoch(len(x) / spec.epochs)
         probed += heads.probed()
     return probed
 

@@ -15,6 +15,9 @@ from typing import Any, ClassVar
 from sweeper.errors import redact
 from sweeper.states import State
 
+Losses = Mapping[str, float | None]  # of an epoch, columns of `epochs`; None where not finite
+Epochs = Mapping[str, Mapping[int, Losses]]  # run key → epoch, from 1 → its losses
+
 
 def _redact(event: object, *fields: str) -> None:
     """Takes secrets out of what an error has said, before it is sent, spooled or stored."""
@@ -32,7 +35,7 @@ class RunResult:
     # Columns of `scores`, and accuracies: `pitch_private` on the test clips, `valid_pitch_private`
     # on the validation clips, and so on; None unless finished.
     scores: Mapping[str, float | int | None] | None = None
-    epochs: Sequence[Mapping[str, float | None]] = ()  # one row an epoch: columns of `epochs`
+    epochs: Sequence[Losses] = ()  # one row an epoch
     cause: str | None = None
     traceback: str | None = None
     # By the names of the accuracies, what those probes said of each clip: see predictions.py.
@@ -100,7 +103,9 @@ class Progress:
     done: int
     total: int
     share: float  # of the pack's work, 0 to 1
-    durable: ClassVar[bool] = False
+    seconds: float = 0.0  # a run, since the pack's training began
+    epochs: Epochs = field(default_factory=dict)  # those since the last event
+    durable: ClassVar[bool] = False  # stored now and then for whoever else looks, or not at all
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,12 @@ class PackTrainer:
 
     def losses(self, key: str) -> dict[str, float]:
         """The run's LOSSES in the last epoch, by name."""
-        last = self._history.losses[-1, :, self._places[key]]
-        return dict(zip(LOSSES, last.tolist(), strict=True))
+        return self.losses_after(key, self.epoch - 1)[self.epoch]
+
+    def losses_after(self, key: str, epoch: int) -> dict[int, dict[str, float]]:
+        """The run's LOSSES in each epoch after that one, by its number from 1."""
+        rows = self._history.losses[epoch:, :, self._places[key]].tolist()
+        return {n: dict(zip(LOSSES, row, strict=True)) for n, row in enumerate(rows, epoch + 1)}
 
     def train(
         self, on_epoch: Callable[[PackTrainer], bool | None] | None = None

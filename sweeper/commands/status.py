@@ -6,10 +6,11 @@ import json
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -21,6 +22,7 @@ from sweeper.console.words import counted, printable
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.lease import GONE, LEASE_SECONDS, UNKNOWN, holders
+from sweeper.ledger.progress import headway
 from sweeper.signals import Interrupt, interruptible
 from sweeper.states import STOPPED, State
 from sweeper.study.plan import Plan
@@ -50,7 +52,7 @@ class Status:
     code: int  # 0 when every cell is finished, else 2
     driver: str  # live, gone or unknown: the lease's verdict
     missing: int  # runs that a launch would train, those in training among them
-    pace: str  # how long it may take yet
+    pace: str  # how long it may take yet; empty when nobody is at work
 
     @property
     def is_over(self) -> bool:
@@ -80,9 +82,17 @@ def look(db: str, name: str | None) -> Status:
         with Session(engine) as session:
             holder = holders(session).get(sweep.id)
         history = read.history(engine, sweep.id)
-        counts = _summary(sweep, plan, cells) | {"events": _events(history)}
+        ahead = headway(engine, sweep.id, plan)
+        pace = time_left(ahead) if ahead.at_work else ""
+        counts = {
+            **_summary(sweep, plan, cells),
+            "eta_seconds": ahead.seconds_left,
+            "failures": _by_cell(cells, read.troubles(engine, plan)),
+            "events": _events(history),
+        }
         lines = [_counts_line(counts), *_failures(read.failures(engine, plan))]
         lines += _history_line(history, sweep.name, db)
+        lines += [Text(pace, style="bold")] if pace else []
         if name is None and (others := len(read.sweeps(engine)) - 1):
             more = f"{counted(others, 'more sweep')} in this database: {command('list', None, db)}"
             lines.append(Text(more, style="dim"))
@@ -97,13 +107,13 @@ def look(db: str, name: str | None) -> Status:
             code_of(cells),
             holder.verdict if holder else GONE,
             len(plan.missing()),
-            time_left(plan.missing(), read.pace(engine), read.open_packs(engine, plan)),
+            pace,
         )
     finally:
         engine.dispose()
 
 
-def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:
+def _summary(sweep: read.SweepInfo, plan: Plan, cells: pd.DataFrame) -> dict[str, Any]:
     """Counts of cells and of runs; a run is counted once, whichever cells show it."""
     return {
         "sweep": sweep.name,
@@ -111,10 +121,23 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: Any) -> dict[str, Any]:
         "commit": sweep.git_commit,
         "cells": len(cells),
         "cells_finished": int((cells["state"] == State.FINISHED).sum()),
+        "states": {str(state): int(n) for state, n in cells["state"].value_counts().items()},
         "runs": len(plan.runs),
         "planned": len(plan.runs),
         **{str(state): plan.count(*states) for state, states in COUNTED.items()},
     }
+
+
+def _by_cell(cells: pd.DataFrame, troubles: Mapping[str, read.Failure]) -> list[dict[str, Any]]:
+    """What has come of cells that did not finish, and of references that no cell shows."""
+    labels = [*zip(cells["run_key"], cells["label"], strict=True)]
+    shown = {key for key, _ in labels}
+    labels += [(key, f"reference run {key[:12]}") for key in troubles if key not in shown]
+    return [
+        {"label": label, "state": str(failure.state), "cause": failure.cause}
+        for key, label in labels
+        if (failure := troubles.get(key))
+    ]
 
 
 def _counts_line(counts: dict[str, Any]) -> Text:
@@ -173,8 +196,7 @@ def _watch(
     else:
         with Live(console=console, auto_refresh=False) as live:
             for status in _until_over(look_again, interrupt):
-                pace = [Text(status.pace, style="bold")] if not status.is_over else []
-                live.update(Group(status.shown, *pace), refresh=True)
+                live.update(status.shown, refresh=True)
     if status.missing and not interrupt and not as_json:
         again = command("resume", status.sweep.name, db)
         console.print(f"no driver is at work; go on with: {again}", markup=False)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -18,14 +18,25 @@ from rich.text import Text
 
 from sweeper.console.matrix import matrix
 from sweeper.console.progress import data_progress
-from sweeper.console.words import clock, counted, printable
-from sweeper.events import Closed, Ended, Event, Interrupted, Lost, Progress, Results, Started
-from sweeper.states import State
+from sweeper.console.summary import time_left
+from sweeper.console.words import counted, printable
+from sweeper.events import (
+    Closed,
+    Ended,
+    Event,
+    Interrupted,
+    Lost,
+    Placed,
+    Progress,
+    Results,
+    Started,
+)
+from sweeper.states import DONE, State
 from sweeper.study.config import RunConfig
+from sweeper.study.pace import Headway, Seen
 from sweeper.study.plan import cost
 
 STOPPING = "stopping: packs save themselves"
-ENOUGH = 0.03  # of the work, timed, to tell how long the rest will take
 
 
 class ConsoleWatcher:
@@ -60,11 +71,14 @@ def sweep_view(
 
 
 @dataclass
-class _OpenPack:
-    """A pack in a worker's hands."""
+class _Pack:
+    """A pack of this launch, and what each of its runs has shown."""
 
     runs: Sequence[str]  # keys
+    seen: dict[str, Seen]
+    from_epoch: Mapping[str, int] = field(default_factory=dict)
     progress: Progress | None = None
+    at_work: bool = True
 
     def __str__(self) -> str:
         at = self.progress
@@ -77,12 +91,10 @@ class SweepState:
     def __init__(self, cells: pd.DataFrame, missing: Sequence[RunConfig]) -> None:
         self._cells = cells.copy()
         self._mark([run.key for run in missing], State.PENDING)
-        self._cost = {run.key: cost(run) for run in missing}
-        self._packs: dict[str, _OpenPack] = {}
+        self._runs = {run.key: run for run in missing}
+        self._packs: dict[str, _Pack] = {}  # ended ones too
         self._done: set[str] = set()
-        self._began: float | None = None  # when a pack first told of its training
-        self._unseen = 0.0  # share of the work before that, which nobody has timed
-        self._late: set[str] = set()  # packs then at work that were yet to tell
+        self._slots = 0  # packs at work, when they were most
         self.is_stopping = False
         self._lock = threading.Lock()
 
@@ -90,43 +102,62 @@ class SweepState:
         with self._lock:
             match event:
                 case Started():
-                    self._packs[event.pack] = _OpenPack(event.runs)
+                    self._packs[event.pack] = _Pack(event.runs, {})
+                    self._see(event.pack, event.runs, 0.0, 0.0)
+                    self._slots = max(self._slots, len(self._at_work))
                     self._mark(event.runs, State.RUNNING)
+                case Placed() if event.pack in self._packs:
+                    self._packs[event.pack].from_epoch = event.epochs
                 case Progress() if event.pack in self._packs:
-                    self._progressed(self._packs[event.pack], event)
+                    pack = self._packs[event.pack]
+                    pack.progress = event
+                    runs = [key for key in pack.runs if key not in self._done]
+                    self._see(event.pack, runs, event.share, event.seconds)
                 case Interrupted():
                     self.is_stopping = True
                 case Results():
+                    self._done |= {result.key for result in event.results}
                     for result in event.results:
                         self._mark([result.key], result.state)
-                    self._done |= {result.key for result in event.results}
+                        self._see(event.pack, [result.key], 1.0, event.seconds)
                 case Closed():
                     self._mark(event.runs, State.PENDING if event.again else event.state)
+                    self._done |= set(event.runs) if event.state in DONE else set()
                 case Ended() | Lost():
-                    self._packs.pop(event.pack, None)
+                    self._end(event.pack)
 
-    def _progressed(self, pack: _OpenPack, event: Progress) -> None:
-        before, pack.progress = self.share, event
-        if self._began is None:
-            self._began, self._unseen = time.monotonic(), self.share
-            self._late = set(self._packs)
-        elif event.pack in self._late:
-            self._unseen += self.share - before
-        self._late.discard(event.pack)
+    def _see(self, name: str, runs: Sequence[str], share: float, seconds: float) -> None:
+        for key in runs if name in self._packs else ():
+            pack, at_work = self._packs[name], key not in self._done
+            epoch = pack.from_epoch.get(key, 0)
+            pack.seen[key] = Seen.of(
+                self._runs[key], share, seconds, from_epoch=epoch, at_work=at_work
+            )
+
+    def _end(self, name: str) -> None:
+        if pack := self._packs.get(name):
+            pack.at_work = False
+            pack.seen = {key: seen.ended() for key, seen in pack.seen.items()}
 
     def _mark(self, keys: Sequence[str], state: State) -> None:
         self._cells.loc[self._cells["run_key"].isin(keys), "state"] = str(state)
 
     @property
+    def _at_work(self) -> dict[str, _Pack]:
+        return {name: pack for name, pack in self._packs.items() if pack.at_work}
+
+    @property
+    def headway(self) -> Headway:
+        """How far this launch is."""
+        missing = sum(cost(run) for key, run in self._runs.items() if key not in self._done)
+        packs = [sum(pack.seen.values(), Seen()) for pack in self._packs.values()]
+        return Headway(packs, missing, self._slots, len(self._at_work))
+
+    @property
     def share(self) -> float:
         """Done share of the work of this launch, 0 to 1."""
-        total = sum(self._cost.values()) or 1.0
-        done = sum(self._cost.get(key, 0.0) for key in self._done)
-        for pack in self._packs.values():
-            open_runs = (key for key in pack.runs if key not in self._done)
-            work = sum(self._cost.get(key, 0.0) for key in open_runs)
-            done += work * (pack.progress.share if pack.progress else 0.0)
-        return float(min(1.0, done / total))
+        total = sum(map(cost, self._runs.values()))
+        return 1 - self.headway.left / total if total else 1.0
 
     @property
     def line(self) -> str:
@@ -135,17 +166,7 @@ class SweepState:
         cells = ", ".join(f"{n} {state}" for state, n in counts.items())
         if self.is_stopping:
             return f"{cells} · {STOPPING}"
-        return f"{cells} · {self.share:.0%} of the work · {self._eta()}"
-
-    def _eta(self) -> str:
-        if self.share == 1:
-            return f"{clock(0)} left"
-        if self._began is None:
-            return "starting"
-        timed = self.share - self._unseen
-        if timed < ENOUGH:
-            return "measuring the pace"
-        return f"{clock((time.monotonic() - self._began) / timed * (1 - self.share))} left"
+        return f"{cells} · {self.share:.0%} of the work · {time_left(self.headway)}"
 
     def render(self) -> RenderableType:
         with self._lock:
@@ -154,7 +175,7 @@ class SweepState:
     def _pack_lines(self) -> list[Text]:
         return [
             Text(f"pack {name[-3:]}: {counted(len(pack.runs), 'run')}, {pack}", style="dim")
-            for name, pack in self._packs.items()
+            for name, pack in self._at_work.items()
         ]
 
 

@@ -21,6 +21,7 @@ from sweeper.ledger.url import is_default
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
+from sweeper.study.pace import Headway
 from sweeper.study.plan import Plan, cost
 
 
@@ -103,18 +104,11 @@ def print_plan(
     console.print(_estimate(missing, pace))
 
 
-def time_left(missing: list[RunConfig], pace: float | None, packs: list[read.OpenPack]) -> str:
-    """How long the packs at work, wherever they are, will need for all that is missing."""
-    if not missing:
-        return ""
-    if not packs:
-        return "no pack is at work yet"
-    at_work = f"{counted(len(packs), 'pack')} at work"
-    if pace is None:
-        return at_work
-    done = sum(min(pack.seconds, pace * pack.work) for pack in packs)
-    left = max(0.0, pace * sum(map(cost, missing)) - done) / len(packs)
-    return f"about {clock(left)} left at the pace of past runs · {at_work}"
+def time_left(headway: Headway) -> str:
+    """How long a launch will take yet, as far as that can be told."""
+    if (seconds := headway.seconds_left) is not None:
+        return f"{clock(seconds)} left"
+    return "measuring the pace" if any(pack.timed for pack in headway.packs) else "starting"
 
 
 def _estimate(missing: list[RunConfig], pace: float | None) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from sweeper.driver.bulletin import Bulletin
 from sweeper.driver.outbox import RETRY_SECONDS, Outbox
 from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.retry import Retries
@@ -19,6 +20,7 @@ from sweeper.events import (
     Event,
     Interrupted,
     Lost,
+    Progress,
     Provenance,
     Results,
     Started,
@@ -49,6 +51,7 @@ class Recorder:
         notify: Callable[[str], None],
     ) -> None:
         self._outbox = Outbox(ledger, notify)
+        self._bulletin = Bulletin(ledger.lease)
         self._pack_queue = pack_queue
         self._checkpoints = checkpoints
         self._observe = observe
@@ -128,6 +131,8 @@ class Recorder:
                     self._close(event.pack, State.INFRASTRUCTURE, "ended without a result")
                 case Interrupted():
                     self._store(Closed(None, State.INTERRUPTED, f"signal {event.signum}"))
+                case Progress():
+                    self._put_up(event)
                 case _:
                     self._store(event)
         finally:
@@ -141,7 +146,13 @@ class Recorder:
             return False
         return self._outbox.deliver(event)
 
+    def _put_up(self, event: Progress) -> None:
+        """Whatever else there is to do or to fear comes first."""
+        if not (self._outbox.waiting or self._pack_queue.halted or self.error):
+            self._bulletin.tell(event)
+
     def _on_results(self, event: Results) -> None:
+        self._bulletin.forget(event.pack)
         stored = False
         try:
             stored = self._store(event)
@@ -158,6 +169,7 @@ class Recorder:
 
     def _close(self, pack: str, kind: State, cause: str, traceback: str | None = None) -> None:
         """A pack broke off: closes the attempts that it leaves, and has their runs tried again."""
+        self._bulletin.forget(pack)
         runs = self._pack_queue.unsettled(pack)
         if not runs:
             return

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -188,11 +188,18 @@ def _server(url: URL, *, read_only: bool) -> Engine:
         options += " -c default_transaction_read_only=on"
     patience = {"connect_timeout": max(2, int(BUSY_SECONDS)), "options": options}
     try:
-        return create_engine(url, pool_pre_ping=True, connect_args=patience)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
     except ModuleNotFoundError:
         raise SweeperError(
             "PostgreSQL needs psycopg; run `pip install 'sweeper[postgres]'`"
         ) from None
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        if patience := connection.get_execution_options().get("patience"):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
+
+    return engine
 
 
 def _sqlite_reader(url: URL, db: str) -> Engine:
@@ -221,12 +228,23 @@ def _pragmas(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in (f"busy_timeout = {int(BUSY_SECONDS * 1000)}", *PRAGMAS):
+        for pragma in (_busy_timeout(BUSY_SECONDS), *PRAGMAS):
             _patiently(connection, f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def on_begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def on_begin(connection: Connection) -> None:
+        patience = connection.get_execution_options().get("patience")
+        if patience is not None:
+            connection.exec_driver_sql(f"PRAGMA {_busy_timeout(patience)}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            if patience is not None:
+                connection.exec_driver_sql(f"PRAGMA {_busy_timeout(BUSY_SECONDS)}")
+
+
+def _busy_timeout(seconds: float) -> str:
+    return f"busy_timeout = {int(seconds * 1000)}"
 
 
 def _schema_of(engine: Engine, db: str) -> str | None:

@@ -101,11 +101,17 @@ class Lease:
         self._release()
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Raises FencedError unless this driver still holds the sweep when it commits."""
+    def transaction(self, patience: float | None = None) -> Iterator[Session]:
+        """Raises FencedError unless this driver still holds the sweep when it commits.
+
+        `patience`: seconds to wait for a locked database, when not as long as the engine would.
+        """
+        engine = self.engine
+        if patience is not None:
+            engine = engine.execution_options(patience=patience)
         row = select(LeaseRow.token).where(self._own).with_for_update(read=True)
         try:
-            with Session(self.engine) as session, session.begin():
+            with Session(engine) as session, session.begin():
                 if session.scalar(row) is None:
                     raise FencedError(
                         "another driver has taken this sweep over; this one has stopped"

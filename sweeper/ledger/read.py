@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SweeperError, instead
@@ -256,30 +256,6 @@ def pace(engine: Engine) -> float | None:
     return sum(seconds or 0.0 for _, seconds in past) / work if work else None
 
 
-@dataclass(frozen=True)
-class OpenPack:
-    """A pack in a worker's hands, on whatever machine."""
-
-    work: float  # of those of its runs that the plan has, in units of `plan.cost`
-    seconds: float  # since it was handed out
-
-
-def open_packs(engine: Engine, plan: Plan) -> list[OpenPack]:
-    """The packs that train runs of the plan now."""
-    running = {run.key: cost(run) for run in plan.runs if plan.state_of(run) == State.RUNNING}
-    latest: dict[str, Any] = {}
-    with Session(engine) as session:
-        now: datetime = session.scalars(select(func.now())).one().replace(tzinfo=None)
-        for batch in _batches(running):
-            columns = (Run.key, Attempt.pack, Attempt.started)
-            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
-            latest.update({row.key: row for row in session.execute(tried)})
-    work: Counter[tuple[str, datetime]] = Counter()
-    for key, row in latest.items():
-        work[row.pack, row.started] += running[key]  # type: ignore[assignment]
-    return [OpenPack(units, (now - began).total_seconds()) for (_, began), units in work.items()]
-
-
 def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
     """The sweep's rows of the `results` view, one a cell, in the order of the cells.
 
@@ -374,23 +350,33 @@ class Failure:
 
 def failures(engine: Engine, plan: Plan) -> list[Failure]:
     """Runs of the plan, references included, that came to grief, and those that wait in vain."""
+    found = troubles(engine, plan).values()
+    counts = Counter((trouble.state, trouble.cause) for trouble in found)
+    traces = {(trouble.state, trouble.cause): trouble.traceback for trouble in found}
+    return [
+        Failure(state, cause, count, traces[state, cause])
+        for (state, cause), count in counts.most_common()
+    ]
+
+
+def troubles(engine: Engine, plan: Plan) -> dict[str, Failure]:
+    """The same by run key, one by one."""
     last: dict[str, Any] = {}
     columns = (Run.key, Attempt.state, Attempt.cause, Attempt.traceback)
     with Session(engine) as session:
         for batch in _batches(run.key for run in plan.runs if plan.state_of(run) in TROUBLES):
             tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
             last.update({row.key: row for row in session.execute(tried)})
-    causes = {key: (State(row.state), row.cause or "unknown cause") for key, row in last.items()}
-    counts = Counter(causes.values())
+    found = {
+        key: Failure(State(row.state), row.cause or "unknown cause", 1, row.traceback)
+        for key, row in last.items()
+    }
     for run in plan.runs:
         if plan.state_of(run) == State.BLOCKED and (blocker := plan.blocker_of(run)):
-            state, cause = causes[blocker.key]
-            counts[State.BLOCKED, f"its reconstruction-only run {_ENDED[state]}: {cause}"] += 1
-    traces = {causes[key]: row.traceback for key, row in last.items()}
-    return [
-        Failure(state, cause, count, traces.get((state, cause)))
-        for (state, cause), count in counts.most_common()
-    ]
+            state, cause = found[blocker.key].state, found[blocker.key].cause
+            cause = f"its reconstruction-only run {_ENDED[state]}: {cause}"
+            found[run.key] = Failure(State.BLOCKED, cause, 1)
+    return found
 
 
 _ENDED = {State.FAILED: "failed", State.DIVERGED: "diverged"}

@@ -144,7 +144,8 @@ class Attempt(Base):
     versions: Mapped[str | None] = mapped_column(Text)  # JSON: sweeper, torch, ray, python, engine
     started: Mapped[datetime] = mapped_column(server_default=func.now())
     ended: Mapped[datetime | None]
-    seconds: Mapped[float | None]  # the pack's training and probing time, shared by its runs
+    # The pack's training and probing time, shared by its runs; while it runs, that of `share`.
+    seconds: Mapped[float | None]
     share: Mapped[float | None]  # of the pack's work, 0 to 1, when it was last heard of
 
 

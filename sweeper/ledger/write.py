@@ -271,6 +271,7 @@ def _store(session: Session, attempt: Attempt, result: RunResult) -> None:
         versions = json.loads(attempt.versions or "{}")
         attempt.versions = json.dumps({**versions, "engine": result.engine}, sort_keys=True)
     session.flush()  # gives a new attempt its id
+    session.execute(delete(Epoch).where(Epoch.attempt_id == attempt.id))  # told on the way
     for number, losses in enumerate(result.epochs, start=1):
         session.add(Epoch(attempt_id=attempt.id, epoch=number, **losses))
     if result.state == State.FINISHED and session.get(Score, attempt.run_id) is None:

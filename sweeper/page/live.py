@@ -12,6 +12,7 @@ from sweeper.console.summary import command, time_left
 from sweeper.ledger import read
 from sweeper.ledger.lease import GONE
 from sweeper.ledger.overview import Overview, overviews
+from sweeper.ledger.progress import headway
 from sweeper.states import State
 
 # A change of anything but heartbeats and notes changes one of these numbers.
@@ -46,8 +47,8 @@ def _standing(engine: Engine, row: Overview, is_shown: bool, db: str) -> dict[st
         cells = read.cells_of(engine, row.sweep.id)
         states = dict(Counter(plan.state_of(run) for _, run in cells))
         missing = bool(plan.missing())
-        if missing:
-            left = time_left(plan.missing(), read.pace(engine), read.open_packs(engine, plan))
+        ahead = headway(engine, row.sweep.id, plan)
+        left = time_left(ahead) if ahead.at_work else ""
     is_idle = missing and row.driver == GONE
     return {
         "name": row.sweep.name,

@@ -124,11 +124,23 @@ def make_pack(runs: Sequence[RunConfig]) -> Pack:
 
 def cost(run: RunConfig) -> float:
     """Work of a run in units of one trained clip with a decoder; for estimates, not for results."""
-    probed = run.data.downstream_clips * run.probe.epochs / 20
+    return _training_cost(run) + _probing_cost(run)
+
+
+def training_share(run: RunConfig) -> float:
+    """How much of a run's work is its training; the rest is probing."""
+    return _training_cost(run) / cost(run)
+
+
+# Measured on a CPU, quick's latents: what a clip costs beside one trained with a decoder.
+def _training_cost(run: RunConfig) -> float:
     if run.training is None:
-        return probed
-    trained = run.data.train_clips * run.training.epochs
-    return probed + trained * (1.0 if run.lam else 0.5)
+        return 0.0
+    return run.data.train_clips * run.training.epochs * (1.0 if run.lam else 0.75)
+
+
+def _probing_cost(run: RunConfig) -> float:
+    return run.data.downstream_clips * run.probe.epochs / (7 if run.kind == "multiview" else 11)
 
 
 _BLOCKING = (State.FAILED, State.DIVERGED)

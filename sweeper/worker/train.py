@@ -18,17 +18,18 @@ from models.probes import ProbeSplit, ProbeTask
 from models.spec import LossSpec, ModelSpec
 from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
-from sweeper.events import RunResult
+from sweeper.events import Epochs, Losses, RunResult
 from sweeper.failpoints import failpoint
 from sweeper.predictions import pack
 from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
 from sweeper.study.config import RunConfig
+from sweeper.study.plan import training_share
 
 PROGRESS_SECONDS = 0.25
-TRAINING_SHARE = 0.8  # of a pack's time, for the progress display; the rest is probing
 
-Report = Callable[[str, int, int, float], None]  # stage, done, total, share of the pack's work
+# Stage, done, total, share of the pack's work, and the epochs since the last report.
+Report = Callable[[str, int, int, float, Epochs], None]
 
 
 class StopAskedError(Exception):
@@ -52,10 +53,11 @@ def train(
     """
     if runs[0].kind == "encoder":
         return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
-    trained = _train(runs, references, latents, device, report, saver, states)
-    report("probes", 0, 1, TRAINING_SHARE)
+    reporter = _Reporter(runs, report)
+    trained = _train(runs, references, latents, device, reporter, saver, states)
+    reporter.on_probes()
     failpoint("probe")
-    scores = _probe_pack(runs, trained, latents, device)
+    scores = _probe_pack(runs, trained, latents, device, reporter.on_probes)
     return [
         _result(run, of_run, scores.get(run.key), latents)
         for run, of_run in zip(runs, trained, strict=True)
@@ -67,21 +69,15 @@ def _train(
     references: Sequence[float | None],
     latents: Latents,
     device: str,
-    report: Report,
+    reporter: _Reporter,
     saver: Saver | None,
     states: Mapping[str, RunState] | None,
 ) -> list[TrainedRun]:
     config = runs[0]
     assert config.model is not None and config.training is not None
-    epochs = config.training.epochs
-
-    reported = 0.0
 
     def on_epoch(trainer: PackTrainer) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > PROGRESS_SECONDS:  # an event costs Tune milliseconds
-            reported = time.monotonic()
-            report("epoch", trainer.epoch, epochs, TRAINING_SHARE * trainer.epoch / epochs)
+        reporter.on_epoch(trainer)
         failpoint("epoch", *(run.key for run in runs))
         if saver and saver.after_epoch(lambda: (trainer.state(run.key) for run in runs)):
             raise StopAskedError
@@ -97,6 +93,42 @@ def _train(
         states={key: state for key, state in (states or {}).items() if key in keys},
     )
     return trainer.train(on_epoch)
+
+
+class _Reporter:
+    """Tells how far a pack is, and the losses since it told last."""
+
+    def __init__(self, runs: Sequence[RunConfig], report: Report) -> None:
+        self._runs, self._report = runs, report
+        self._training_share = sum(map(training_share, runs)) / len(runs)
+        self._probed = 0.0  # runs
+        self._told_epoch = 0  # the losses until there are told
+        self._told_at = 0.0
+
+    def on_epoch(self, trainer: PackTrainer) -> None:
+        assert self._runs[0].training is not None
+        epochs = self._runs[0].training.epochs
+        if trainer.done or self._is_time():
+            keys, told = [run.key for run in self._runs], self._told_epoch
+            losses = {key: _finite_losses(trainer.losses_after(key, told)) for key in keys}
+            self._told_epoch = trainer.epoch
+            share = self._training_share * trainer.epoch / epochs
+            self._report("epoch", trainer.epoch, epochs, share, losses)
+
+    def on_probes(self, runs: float = 0.0) -> None:
+        """So much of the probing is done since the last call; none: it begins."""
+        self._probed += runs
+        if self._is_time() or not runs:
+            done = self._probed / len(self._runs)
+            share = self._training_share + (1 - self._training_share) * done
+            self._report("probes", int(100 * done), 100, share, {})
+
+    def _is_time(self) -> bool:
+        """An event costs Tune milliseconds."""
+        if time.monotonic() - self._told_at <= PROGRESS_SECONDS:
+            return False
+        self._told_at = time.monotonic()
+        return True
 
 
 def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
@@ -129,7 +161,11 @@ def _tensor(latents: Latents, split: str) -> torch.Tensor:
 
 
 def _probe_pack(
-    runs: Sequence[RunConfig], trained: Sequence[TrainedRun], latents: Latents, device: str
+    runs: Sequence[RunConfig],
+    trained: Sequence[TrainedRun],
+    latents: Latents,
+    device: str,
+    on_epoch: Callable[[float], None],
 ) -> dict[str, Evaluated]:
     return probe_pack(
         trained,
@@ -139,6 +175,7 @@ def _probe_pack(
         _split(latents),
         _model_spec(runs[0], latents),
         runs[0].probe,
+        on_epoch,
     )
 
 
@@ -206,6 +243,10 @@ def _epochs(trained: TrainedRun) -> list[dict[str, float | None]]:
     columns = [trained.losses[name] for name in LOSSES]
     rows = ([_finite(value) for value in row] for row in zip(*columns, strict=True))
     return [dict(zip(LOSSES, row, strict=True)) for row in rows]
+
+
+def _finite_losses(epochs: Mapping[int, Mapping[str, float]]) -> dict[int, Losses]:
+    return {n: {name: _finite(x) for name, x in row.items()} for n, row in epochs.items()}
 
 
 def _finite(value: float) -> float | None:

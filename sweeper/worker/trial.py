@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import torch
 
 from sweeper.data.latents import Source, latents_of
-from sweeper.events import Broke, FromWorker, Noted, Placed, Progress, Results, RunResult
+from sweeper.events import Broke, Epochs, FromWorker, Noted, Placed, Progress, Results, RunResult
 from sweeper.failpoints import failpoint
 from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints, Saver
 from sweeper.storage.files import Storage
 from sweeper.storage.results import leave_result
 from sweeper.study.plan import Assignment
-from sweeper.worker.train import StopAskedError, train
+from sweeper.worker.train import Report, StopAskedError, train
 
 _MEMORY_ERRORS = ("OutOfMemoryError", "MemoryError")
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -71,20 +71,28 @@ def _run_trial(
     send(Placed(pack, platform.node(), device, epochs))
     latents = latents_of(assignment.runs[0].data, options.source, workers=1)
 
-    def progress(stage: str, done: int, total: int, share: float) -> None:
-        send(Progress(pack, stage, done, total, share))
-
     reference_of = dict(zip(epochs, assignment.reference_mse, strict=True))
     for epoch in sorted(set(epochs.values())):  # more than one only where a checkpoint was bad
         started = time.monotonic()
         runs = [run for run in assignment.runs if epochs[run.key] == epoch]
         references = [reference_of[run.key] for run in runs]
+        report = _report(pack, len(runs), send)
         results = train(
-            runs, references, latents, options.device, progress, saver=saver, states=states
+            runs, references, latents, options.device, report, saver=saver, states=states
         )
         seconds = (time.monotonic() - started) / len(runs)
         _leave(storage, pack, results)
         send(Results(pack, results, seconds))
+
+
+def _report(pack: str, runs: int, send: Callable[[FromWorker], None]) -> Report:
+    """Tells the driver how far the training is that begins now."""
+    began = time.monotonic()
+
+    def report(stage: str, done: int, total: int, share: float, losses: Epochs) -> None:
+        send(Progress(pack, stage, done, total, share, (time.monotonic() - began) / runs, losses))
+
+    return report
 
 
 def _read_flag(storage: Storage, flag: str) -> bytes | None:

@@ -14,12 +14,11 @@ from rich.console import Console
 from sqlalchemy import Engine, text
 
 from sweeper.commands import status
-from sweeper.console.summary import time_left
-from sweeper.ledger import read
+from sweeper.console.words import clock
+from sweeper.ledger.progress import Told, store
 from sweeper.ledger.write import Ledger, Provenance, RunResult
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
-from sweeper.study.plan import cost
 from tests.sweeper.conftest import scored, train
 
 Smoke = list[tuple[Cell, RunConfig]]
@@ -167,29 +166,17 @@ def test_a_signal_ends_a_watch_and_gives_the_cursor_back(
     assert text_of(console).rstrip("\n").endswith("\x1b[?25h")
 
 
-def test_packs_in_training_are_counted_with_their_work(
-    db: str, engine: Engine, ledger: Ledger, smoke: Smoke
+def test_every_look_tells_the_same_time_left_and_a_script_hears_of_failures(
+    db: str, ledger: Ledger, smoke: Smoke, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger.register({"grid": "smoke"}, smoke)
-    runs = [run for _, run in smoke]
-    train(ledger, "p", [scored(runs[0].key)])
-    ledger.start_attempts("q", [runs[1].key, runs[2].key], Provenance("elsewhere"))
-    ledger.start_attempts("r", [runs[3].key], Provenance("here"))
-    packs = read.open_packs(engine, read.plan_of(engine, runs))
-    work = sorted([cost(runs[1]) + cost(runs[2]), cost(runs[3])])
-    assert sorted(pack.work for pack in packs) == work
-    assert all(0 <= pack.seconds < 60 for pack in packs)
-
-
-def test_the_time_left_is_the_missing_work_at_the_pace_of_the_packs_at_work(smoke: Smoke) -> None:
-    runs = [run for _, run in smoke]
-    pace = 1000 / sum(map(cost, runs))  # core-seconds: all of them take 1,000
-    half_done = read.OpenPack(work=sum(map(cost, runs)) / 2, seconds=100.0)
-    fresh = read.OpenPack(work=1.0, seconds=0.0)
-    assert time_left(runs, pace, [half_done]) == (
-        "about 0:15:00 left at the pace of past runs · 1 pack at work"
-    )
-    assert time_left(runs, pace, [half_done, fresh]).startswith("about 0:07:30 left")
-    assert time_left(runs, None, [fresh]) == "1 pack at work"
-    assert time_left(runs, pace, []) == "no pack is at work yet"
-    assert time_left([], pace, []) == ""
+    label, key = smoke[0][0].label, smoke[0][1].key
+    train(ledger, "o", [RunResult(key, "failed", cause="ValueError: odd")])
+    ledger.start_attempts("p", [smoke[1][1].key], Provenance("here"))
+    assert show(db).splitlines()[-1] == "starting"
+    store(ledger.lease, {"p": Told(share=0.5, seconds=100.0)})
+    status.show(db, None, watch=False, as_json=True, console=console_of())
+    found = json.loads(capsys.readouterr().out)
+    assert found["states"] == {"pending": 2, "failed": 1, "running": 1}
+    assert found["failures"] == [{"label": label, "state": "failed", "cause": "ValueError: odd"}]
+    assert show(db).splitlines()[-1] == f"{clock(found['eta_seconds'])} left"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -144,53 +143,18 @@ def test_a_log_gets_plain_lines_and_no_control_codes() -> None:
     assert text.splitlines() == ["4 finished · 100% of the work · 0:00:00 left"]
 
 
-def at_times(monkeypatch: pytest.MonkeyPatch, state: SweepState, events: list[Any]) -> list[str]:
-    """The end of the state's line after each of (second, event)."""
-    lines = []
-    for second, event in events:
-        monkeypatch.setattr(live.time, "monotonic", lambda second=second: float(second))
+def test_the_time_left_is_told_from_the_first_training_on_once_enough_was_seen() -> None:
+    cells, runs = cells_and_runs("smoke")
+    state, lines = SweepState(cells, runs), []
+    for event in (
+        started("p", runs),  # whatever loading takes: nobody counts it
+        Progress("p", "epoch", 1, 50, 0.02, 0.5),
+        Progress("p", "epoch", 5, 50, 0.1, 2.5),
+        Progress("p", "epoch", 10, 50, 0.2, 5.0),
+    ):
         state(event)
         lines.append(state.line.rpartition(" · ")[2])
-    return lines
-
-
-def test_the_pace_is_measured_from_the_first_training_and_not_from_the_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cells, runs = cells_and_runs("smoke")
-    state = SweepState(cells, runs)
-    lines = at_times(
-        monkeypatch,
-        state,
-        [
-            (50, started("p", runs)),  # 90 seconds of loading
-            (140, Progress("p", "epoch", 1, 10, 0.1)),
-            (150, Progress("p", "epoch", 2, 10, 0.2)),
-        ],
-    )
-    assert lines == ["starting", "measuring the pace", "0:01:20 left"]
-
-
-def test_the_first_epochs_of_packs_that_began_together_are_not_timed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cells, runs = cells_and_runs("full")
-    equal = [run for run in runs if run.lam and run.lam < 1][:2]
-    state = SweepState(cells, equal)
-    lines = at_times(
-        monkeypatch,
-        state,
-        [
-            (0, started("p", equal[:1])),
-            (0, started("q", equal[1:])),
-            (10, Progress("p", "epoch", 1, 10, 0.1)),
-            (11, Progress("q", "epoch", 1, 10, 0.1)),
-            (20, Progress("p", "epoch", 2, 10, 0.2)),
-            (20, Progress("q", "epoch", 2, 10, 0.2)),
-        ],
-    )
-    assert lines[3] == "measuring the pace"
-    assert lines[5] == "0:01:20 left"
+    assert lines == ["starting", "measuring the pace", "0:01:30 left", "0:01:20 left"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

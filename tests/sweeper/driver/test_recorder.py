@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from sweeper.driver import recorder as recording
+from sweeper.driver.bulletin import Bulletin
 from sweeper.driver.outbox import Outbox
 from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.recorder import Recorder
@@ -165,6 +166,22 @@ def test_only_what_changes_the_database_goes_to_the_outbox(
     driver.tell(*events)
     assert delivered == ["Started", "Noted"]
     assert [event for event in driver.seen if not event.durable] == [Planned(1, 2), progress]
+
+
+@pytest.mark.parametrize("worry", ["none", "a spool", "a signal"])
+def test_progress_is_put_up_only_when_there_is_nothing_else_to_do(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, worry: str
+) -> None:
+    put_up: list[Progress] = []
+    monkeypatch.setattr(Bulletin, "tell", lambda _bulletin, event: put_up.append(event))
+    if worry == "a spool":
+        monkeypatch.setattr(Outbox, "waiting", 1)
+        monkeypatch.setattr(Outbox, "drain", lambda _outbox: True)
+    if worry == "a signal":
+        driver.pack_queue.halt()
+    progress = Progress(driver.pack, "epoch", 1, 2, 0.4)
+    driver.tell(progress)
+    assert put_up == ([progress] if worry == "none" else [])
 
 
 @pytest.mark.parametrize("again", [Ended, lambda pack: Lost(pack, State.INFRASTRUCTURE, "died")])

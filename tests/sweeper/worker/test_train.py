@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sweeper.events import RunResult
 from sweeper.ledger.schema import ACCURACIES, Epoch, Score
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, run_config
+from sweeper.study.plan import training_share
 from sweeper.study.presets import Preset
 from sweeper.worker.train import train
 
@@ -111,12 +113,20 @@ def test_pooling_by_the_mean_is_another_result(latents: Latents) -> None:
     assert flat["gamma"] != pooled["gamma"]
 
 
-def test_progress_is_told_after_every_epoch(
+def test_every_epoch_is_told_and_its_losses_once(
     latents: Latents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "sweeper.worker.train.PROGRESS_SECONDS", -1.0
     )  # else at most every so often
-    reports: list[tuple[object, ...]] = []
-    train([multiview("Cosine", "SIM", 0.6)], [0.1], latents, "cpu", lambda *r: reports.append(r))
-    assert reports == [("epoch", 1, 2, 0.4), ("epoch", 2, 2, 0.8), ("probes", 0, 1, 0.8)]
+    reports: list[Any] = []
+    run = multiview("Cosine", "SIM", 0.6)
+    (result,) = train([run], [0.1], latents, "cpu", lambda *r: reports.append(r))
+    stages = [(stage, done, total) for stage, done, total, *_ in reports]
+    assert stages[:2] == [("epoch", 1, 2), ("epoch", 2, 2)]
+    assert {stage for stage, *_ in stages[2:]} == {"probes"} and stages[-1] == ("probes", 100, 100)
+    shares = [share for _, _, _, share, _ in reports]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert shares[1] == pytest.approx(training_share(run))
+    told = {n: row for *_, epochs in reports for n, row in epochs.get(run.key, {}).items()}
+    assert told == dict(enumerate(result.epochs, 1))

@@ -104,5 +104,5 @@ def _table(cells: pd.DataFrame, maps: pd.DataFrame) -> pd.DataFrame:
 
 def _line(sweep: str, data: str, table: pd.DataFrame) -> str:
     digest = hashlib.sha256(table.drop(columns="map").to_json().encode()).hexdigest()
-    seeds = seeds_note(table["seeds"], "± 1 sd")
+    seeds = seeds_note(table["seeds"])
     return f"Sweep {sweep} · {data} · digest {digest[:12]} · {seeds}"

@@ -1,4 +1,4 @@
-"""Means over seeds of the configurations (principle, objective, λ) and the baselines."""
+"""The configurations (principle, objective, λ) and the baselines: their runs, names and order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.results import MARGINS, MEASURES, TASKS
+from analysis.results import TASKS
 
 KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
@@ -17,7 +17,6 @@ RECONSTRUCTION_ONLY = "reconstruction only"
 NEEDS_PAIR = (
     "needs a finished λ = 1 run and a λ < 1 run of the same seed; go on with `sweeper resume`"
 )
-_DERIVED = ("mean_overall", "valid_mean_overall", *(f"valid_{margin}" for margin in MARGINS))
 _PAPER_ORDER = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
 
 
@@ -44,22 +43,6 @@ def without_identity(cells: pd.DataFrame) -> pd.DataFrame:
     cells = cells.copy()
     cells.loc[cells["lam"] == 1, ["principle", "objective"]] = None
     return cells
-
-
-def configurations(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a configuration or baseline: `name`, `seeds`, each measure's mean and sd over seeds.
-
-    The sd is the sample's (n − 1), NaN with one seed. The reconstruction-only row has λ = 1 and
-    no principle or objective. Only finished runs count: a diverged run is never averaged.
-    """
-    runs = finished_runs(frame)
-    measures = [*MEASURES, *_DERIVED]
-    groups = runs.groupby(IDENTITY, dropna=False, sort=False)[measures]
-    means, deviations = groups.mean(), groups.std().add_suffix("_sd")
-    counted = groups.size().rename("seeds")
-    table = in_order(pd.concat([counted, means, deviations], axis=1).reset_index())
-    table.insert(0, "name", [name_of(row) for _, row in table.iterrows()])
-    return table
 
 
 def multiview(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,29 +9,34 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 from sqlalchemy import Engine
 
 from analysis.claim_cells import judged_claims
 from analysis.configurations import (
     IDENTITY,
     RECONSTRUCTION_ONLY,
-    configurations,
     in_order,
 )
 from analysis.effects import spearman, subspace_effects
+from analysis.estimates import configurations, edges, with_edges
 from analysis.facets import facets
+from analysis.intervals import ALPHA, interval
+from analysis.measured import Measured
 from analysis.results import ACCURACIES, MARGINS, TASKS, Provenance, Results, load_results
 from analysis.selection import select
 from analysis.training import Training, load_training
-from analysis.trainings import Trainings
+from analysis.trainings import Array, Trainings
 
 VERSION = 1
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("document.schema.json").read_text())
-INTERVAL = "± 1 sd over seeds"
+INTERVAL = "95 % over seeds and test notes"
 SMALLER = "smaller_margin"
 SHOWN = (SMALLER, *MARGINS, "mean_overall", *ACCURACIES, "mse")
 EMPTY: Mapping[str, Any] = {
@@ -95,11 +100,16 @@ class _Sweep:
         self.sweep, self.name = sweep, name  # the name is the sweep's, and its place on its axes
         self.results, self.training = results, training
         self.cells = self.results.frame.assign(configuration=_names(self.results.frame))
-        self.means = configurations(self.cells)
+        self.trainings = Trainings.of_results(results)
+        self.means = configurations(self.trainings)
         self.table = _planned(self.cells).merge(
             self.means.drop(columns=IDENTITY), how="left", on="name"
         )
         self.place = {name: place for place, name in enumerate(self.table["name"])}
+
+    @cached_property
+    def measured(self) -> Measured:
+        return Measured.of(self.trainings)
 
     def as_json(self, launch: str, judge: Judge) -> Document:
         claims = judge(self.results)
@@ -128,14 +138,12 @@ class _Sweep:
     def _configurations(self) -> Columns:
         chosen = select(self.means)
         table = self.table.assign(chosen=self.table["name"] == (chosen.name if chosen else None))
-        table = with_intervals(table, [name for name in SHOWN if name != SMALLER])
         smaller = table[list(MARGINS)].min(axis=1, skipna=False)
         for edge in ("", "_low", "_high"):  # of the margin that is the smaller
             pitch, instrument = (table[f"{margin}{edge}"] for margin in MARGINS)
             table[f"{SMALLER}{edge}"] = pitch.where(table[MARGINS[0]] == smaller, instrument)
         table["seeds"] = table["seeds"].fillna(0).astype(int)
-        edges = [f"{name}{edge}" for name in SHOWN for edge in ("", "_low", "_high")]
-        return columns(table[["name", *IDENTITY, "seeds", "chosen", *edges]])
+        return columns(table[["name", *IDENTITY, "seeds", "chosen", *with_edges(SHOWN)]])
 
     def _correlations(self) -> dict[str, float | None]:
         """Figure 2's."""
@@ -145,8 +153,7 @@ class _Sweep:
 
     def _effects(self) -> Columns:
         """Figure 4's bars, and the principles behind each."""
-        bars = with_intervals(subspace_effects(self.cells), ["delta"])
-        return columns(bars.drop(columns=["delta_sd"]))
+        return columns(subspace_effects(self.trainings))
 
     def _curves(self) -> Document:
         """Means of finished runs, and every run that its configuration's mean does not show.
@@ -195,45 +202,57 @@ def with_derived(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(mean_overall=overall, **{SMALLER: smaller})
 
 
-def with_intervals(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """The table with the ends of each measure's interval, NaN where one seed has none."""
-    ends = {}
-    for name in measures:
-        ends[f"{name}_low"] = table[name] - table[f"{name}_sd"]
-        ends[f"{name}_high"] = table[name] + table[f"{name}_sd"]
-    return table.assign(**ends)
-
-
 def _paired(a: _Sweep, b: _Sweep) -> Document:
-    """Each configuration of both: `b` less `a` within a seed, then the mean over seeds."""
-    key, measures = ["configuration", "seed"], list(SHOWN)
-    one, other = (
-        with_derived(part.cells[part.cells["state"] == "finished"])
-        .drop_duplicates(["run_key", *key])
-        .set_index(key)[measures]
-        for part in (a, b)
-    )
-    differences = (other - one).dropna(how="all").groupby(level="configuration", sort=False)
-    table = differences.mean().join(differences.std().add_suffix("_sd"))
-    table = with_intervals(table, measures).assign(seeds=differences.size()).reset_index()
-    table = table.assign(
-        **{s: table["configuration"].map(p.place) for s, p in (("a", a), ("b", b))}
-    )
-    edges = [f"{name}{edge}" for name in measures for edge in ("", "_low", "_high")]
-    return {"differences": columns(table[["a", "b", "seeds", *edges]].rename(
-        columns={"a": "in_a", "b": "in_b"}))}  # fmt: skip
+    """Each configuration of both: `b` less `a` within a seed, the mean over seeds, its interval.
+
+    Test notes are in it where both sweeps were tested on the same.
+    """
+    one, other = a.trainings, b.trainings
+    seeds = [seed for seed in one.seeds if seed in other.seeds]
+    here, there = ([part.seeds.index(seed) for seed in seeds] for part in (one, other))
+    alike = one.notes is None or other.notes is None or np.array_equal(one.notes, other.notes)
+    samples = slice(None) if alike else slice(1)
+    names = [name for name in one.points["name"] if name in set(other.points["name"])]
+    first, second = (_shown(part.measured, names) for part in (a, b))
+    rows = []
+    for place, name in enumerate(names):
+        found = {
+            measure: interval(
+                second[measure][there][:, samples, place] - first[measure][here][:, samples, place]
+            )
+            for measure in SHOWN
+        }
+        row: dict[str, float] = {
+            "in_a": a.place[name],
+            "in_b": b.place[name],
+            "seeds": found["mean_overall"].seeds,
+        }
+        for measure in SHOWN:
+            row |= edges(measure, found[measure])
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=["in_a", "in_b", "seeds", *with_edges(SHOWN)])
+    return {"differences": columns(table[table["seeds"] > 0])}
+
+
+def _shown(measured: Measured, names: Sequence[str]) -> dict[str, Array]:
+    """[seed, sample, place] of each measure that is shown."""
+    places = measured.places(*names)
+    values = {name: measured.at(name, places) for name in SHOWN if name not in (SMALLER, "mse")}
+    mse = np.broadcast_to(measured.mse[:, None, places], values["mean_overall"].shape)
+    return {**values, SMALLER: measured.at("worse_margin", places), "mse": mse}
 
 
 def _mean_curves(curves: pd.DataFrame) -> list[Document]:
-    """Per configuration and loss, the mean over runs at each epoch, and the interval's ends."""
+    """Per configuration and loss, the mean over runs at each epoch, and its interval's ends."""
     losses = list(Training.LOSSES)
     groups = curves.groupby(["configuration", "epoch"])[losses]
-    means = groups.mean().join(groups.std().add_suffix("_sd"))
-    table = with_intervals(means, losses).assign(runs=groups.size()).reset_index()
-    edges = [f"{name}{edge}" for name in losses for edge in ("", "_low", "_high")]
+    runs, means = groups.size(), groups.mean()
+    half = groups.sem().mul(stdtrit(runs - 1, 1 - ALPHA / 2), axis=0)
+    ends = (means - half).add_suffix("_low").join((means + half).add_suffix("_high"))
+    table = means.join(ends).assign(runs=runs).reset_index()
     return [
         {"configuration": place, "runs": int(rows["runs"].max())}
-        | columns(rows[["epoch", *edges]].dropna(axis="columns", how="all"))
+        | columns(rows[["epoch", *with_edges(losses)]].dropna(axis="columns", how="all"))
         for place, rows in table.groupby("configuration")
     ]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.configurations import finished_runs, in_order, multiview, reconstruction_only
-from analysis.trainings import Array
+from analysis.configurations import RECONSTRUCTION_ONLY, in_order
+from analysis.estimates import edges, with_edges
+from analysis.intervals import interval
+from analysis.measured import Measured
+from analysis.trainings import Array, Trainings
 
 PANELS = {  # of Figure 4
     "A": ("instrument", "private"),
@@ -17,51 +22,56 @@ PANELS = {  # of Figure 4
 }
 MEAN = "mean"  # in the column `principle`: a bar; the other rows are what it averages
 BAR = ["objective", "lam"]
-_COLUMNS = [
-    "panel", "task", "subspace", *BAR, "principle", "delta", "delta_sd", "seeds", "principles"
-]  # fmt: skip
+_ROW = [*BAR, "principle", *with_edges(["delta"]), "seeds", "principles"]
+_COLUMNS = ["panel", "task", "subspace", *_ROW]
 
 
-def subspace_effects(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a bar (principle `mean`) and one a principle behind it: `delta`, sd over seeds.
+def subspace_effects(trainings: Trainings) -> pd.DataFrame:
+    """One row a bar (principle `mean`) and one a principle behind it: `delta` and its interval.
 
     Δ = acc(λ) − acc(λ = 1) is taken within a seed, whose runs share their initial weights and
-    batches, then averaged over seeds, then over principles. `principles` counts those behind a
-    bar; a planned bar without any has a NaN.
+    batches, then averaged over seeds, then over principles. The interval is that of the seeds'
+    means, of `seeds` that have all principles. `principles` counts those behind a bar; a planned
+    bar without any has a NaN.
     """
-    runs = finished_runs(frame)
-    reference = reconstruction_only(runs).set_index("seed")
-    cells = multiview(runs)
-    cells = cells[cells["seed"].isin(reference.index)]
-    planned = multiview(frame)[BAR].drop_duplicates()
-    panels = [_panel(panel, cells, reference, planned) for panel in PANELS]
-    return pd.concat(panels, ignore_index=True)[_COLUMNS]
+    measured = Measured.of(trainings)
+    points = measured.points[measured.points["kind"] == "multiview"]
+    groups = list(points[points["lam"] < 1].groupby(BAR, sort=False))
+    tables = []
+    for panel, (task, subspace) in PANELS.items():
+        changes = _changes(measured, f"{task}_{subspace}")
+        bars = pd.DataFrame([_bar(changes, rows) for _, rows in groups], columns=_ROW)
+        alone = [_principle(changes, row) for _, rows in groups for _, row in rows.iterrows()]
+        behind = pd.DataFrame([row for row in alone if row["seeds"]], columns=_ROW)
+        rows = pd.concat([in_order(part) for part in (bars, behind) if len(part)] or [bars])
+        tables.append(rows.assign(panel=panel, task=task, subspace=subspace))
+    return pd.concat(tables, ignore_index=True)[_COLUMNS]
 
 
-def _panel(
-    panel: str, cells: pd.DataFrame, reference: pd.DataFrame, planned: pd.DataFrame
-) -> pd.DataFrame:
-    task, subspace = PANELS[panel]
-    accuracy = f"{task}_{subspace}"
-    deltas = cells.assign(delta=cells[accuracy] - cells["seed"].map(reference[accuracy]))
-    by_principle = _over_seeds(deltas, [*BAR, "principle"])
-    bars = planned.merge(_bars(deltas, by_principle), how="left", on=BAR).assign(principle=MEAN)
-    counts = bars[["seeds", "principles"]].fillna(0).astype(int)
-    rows = [in_order(bars.assign(**counts)), in_order(by_principle.assign(principles=1))]
-    return pd.concat(rows).assign(panel=panel, task=task, subspace=subspace)
+def _changes(measured: Measured, score: str) -> Array:
+    """[seed, sample, point]; NaN without reconstruction only."""
+    every = np.arange(len(measured.points))
+    if not measured.seeds_of(RECONSTRUCTION_ONLY).any():
+        return np.full((*measured.accuracy.shape[:2], len(every)), np.nan)
+    return measured.change(score, every)
 
 
-def _bars(deltas: pd.DataFrame, by_principle: pd.DataFrame) -> pd.DataFrame:
-    """Means over principles; the sd is of the seeds' means, of seeds with all principles."""
-    means = by_principle.groupby(BAR)["delta"].agg(delta="mean", principles="size").reset_index()
-    of_seed = deltas.groupby([*BAR, "seed"])["delta"].agg(delta="mean", principles="size")
-    whole = of_seed.reset_index().merge(means[[*BAR, "principles"]], on=[*BAR, "principles"])
-    return means.merge(_over_seeds(whole, BAR).drop(columns="delta"), how="left", on=BAR)
+def _principle(changes: Array, row: pd.Series) -> dict[str, Any]:
+    found = interval(changes[..., int(str(row.name))])
+    named = {name: row[name] for name in (*BAR, "principle")}
+    return named | edges("delta", found) | {"seeds": found.seeds, "principles": 1}
 
 
-def _over_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    groups = rows.groupby(by)["delta"]
-    return groups.agg(delta="mean", delta_sd="std", seeds="size").reset_index()
+def _bar(changes: Array, rows: pd.DataFrame) -> dict[str, Any]:
+    values = changes[..., rows.index]
+    known = ~np.isnan(values[:, 0])
+    there = known.any(axis=0)
+    found = interval(values[..., there].mean(-1) if there.any() else values[..., 0])
+    delta = float(np.mean([v[k].mean() for v, k in zip(values[:, 0].T, known.T, strict=True)
+                           if k.any()])) if there.any() else np.nan  # fmt: skip
+    bar = {name: rows[name].iloc[0] for name in BAR} | {"principle": MEAN}
+    ends = {"delta": delta, "delta_low": delta - found.half(), "delta_high": delta + found.half()}
+    return bar | ends | {"seeds": found.seeds, "principles": int(there.sum())}
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> Array:

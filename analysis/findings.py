@@ -16,6 +16,11 @@ from analysis.thresholds import THRESHOLDS
 from analysis.trainings import UNTRAINED, VARIED, Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict, depth, verdicts
 
+SEEDS_ONLY = " (seeds only)"  # of a verdict without predictions on test clips: it is too sure
+ONLY_SEEDS = (
+    " Of seeds only: no predictions on test clips are stored, so chance in the test notes is not in"
+    " the intervals, and these verdicts are surer than they may be."
+)
 _SHOWN_PARTS = 4  # of a compound claim; of more, the worst one
 _COLUMNS = ["key", "section", "claim", "paper", "ours", "rule", "verdict", "holm", "needs", "seeds",
             "rests_on"]  # fmt: skip
@@ -25,13 +30,16 @@ _HEADS = {"section": "", "verdict": "verdict", "claim": "claim", "ours": "here [
 
 def findings(trainings: Trainings) -> pd.DataFrame:
     """One row a claim: its verdict, the estimates behind it, what would settle it."""
-    return pd.DataFrame([_row(verdict) for verdict in verdicts(trainings)], columns=_COLUMNS)
+    seeds_only = trainings.notes is None
+    rows = [_row(verdict, seeds_only) for verdict in verdicts(trainings)]
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _row(found: Verdict) -> tuple[object, ...]:
+def _row(found: Verdict, seeds_only: bool) -> tuple[object, ...]:
     claim = found.claim
+    ours = _ours(found) + SEEDS_ONLY * (seeds_only and found.settled)
     return (
-        claim.key, claim.section, claim.claim, claim.paper, _ours(found), claim.rule,
+        claim.key, claim.section, claim.claim, claim.paper, ours, claim.rule,
         found.verdict, found.holm, found.needs, found.seeds, found.rests_on,
     )  # fmt: skip
 
@@ -84,7 +92,8 @@ def summary(table: pd.DataFrame) -> str:
     counts = table["verdict"].value_counts()
     names = (SUPPORTED, CONTRADICTED, UNDECIDED)
     text = ", ".join(f"{name}: {counts.get(name, 0)}" for name in names)
-    return f"{text.capitalize()}."
+    only = table["ours"].str.endswith(SEEDS_ONLY).any()
+    return f"{text.capitalize()}." + ONLY_SEEDS * bool(only)
 
 
 def caution(trainings: Trainings) -> str:

@@ -15,12 +15,12 @@ def number(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def mean_and_sd(mean: float, sd: float) -> str:
-    """`0.71 ± 0.01`; the mean alone where the sd is NaN, a dash where the mean is."""
-    return number(mean) + ("" if math.isnan(sd) else f" ± {sd:.2f}")
+def mean_and_spread(mean: float, spread: float) -> str:
+    """`0.71 ± 0.01`; the mean alone where the spread is NaN, a dash where the mean is."""
+    return number(mean) + ("" if math.isnan(spread) else f" ± {spread:.2f}")
 
 
-def seeds_note(seeds: pd.Series[int], interval: str = "bars: ± 1 sd") -> str:
+def seeds_note(seeds: pd.Series[int], interval: str = "± 1 sd") -> str:
     """How many seeds stand behind each mean, and what the interval around it is."""
     fewest, most = int(seeds.min()), int(seeds.max())
     if most == 1:

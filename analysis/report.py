@@ -85,7 +85,7 @@ def report(
     trainings = Trainings.of_results(results)
     asked = [name for name in FIGURES if name in figures]
     makers = [partial(_figure, trainings, results.provenance, name, formats) for name in asked]
-    makers += [partial(_table, results, paper) for _ in tables]
+    makers += [partial(_table, trainings, results.provenance, paper) for _ in tables]
     files: Files = {}
     omitted: list[str] = []
     for make in makers:
@@ -152,11 +152,11 @@ def _figure(
     }  # fmt: skip
 
 
-def _table(results: Results, paper: bool) -> Files:
-    table = table1.data(results.frame, paper)
+def _table(trainings: Trainings, provenance: Provenance, paper: bool) -> Files:
+    table, basis = table1.data(trainings, paper), trainings.basis
     return {
-        "table-1.md": _text(table1.markdown(table), results.provenance),
-        "table-1.tex": table1.latex(table, results.provenance.line).encode(),
+        "table-1.md": _text(table1.markdown(table, basis), provenance),
+        "table-1.tex": table1.latex(table, basis, provenance.line).encode(),
         "table-1.csv": _csv(table),
     }
 

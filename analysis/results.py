@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +24,6 @@ _MEASURES = text(
 )
 _UNFINISHED = ("missing", "failed", "diverged")
 _LISTED = 12  # labels named in full in a caption; more are counted
-
-
-def with_sd(measures: Iterable[str]) -> list[str]:
-    """The columns of these measures: each one's mean, then its sd."""
-    return [column for name in measures for column in (name, f"{name}_sd")]
 
 
 @dataclass(frozen=True)

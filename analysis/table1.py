@@ -7,10 +7,11 @@ import re
 
 import pandas as pd
 
-from analysis.configurations import RECONSTRUCTION_ONLY, configurations
-from analysis.markdown import markdown_table, mean_and_sd, number, seeds_note
-from analysis.results import with_sd
+from analysis.configurations import RECONSTRUCTION_ONLY
+from analysis.estimates import configurations, with_edges
+from analysis.markdown import markdown_table, mean_and_spread, number
 from analysis.selection import PAPER_SELECTION, select
+from analysis.trainings import VARIED, Trainings
 
 MEASURES = {
     "delta_pitch": "Δ pitch",
@@ -37,13 +38,13 @@ PAPER = {
 OTHER_TASK = {"cl-pitch": "instrument_overall", "cl-instrument": "pitch_overall"}
 
 
-def data(frame: pd.DataFrame, paper: bool = False) -> pd.DataFrame:
-    """One row a method: `name`, `method`, `chosen`, `seeds`, means and sd, `rule` of selection.
+def data(trainings: Trainings, paper: bool = False) -> pd.DataFrame:
+    """One row a method: `name`, `method`, `chosen`, `seeds`, means, intervals, `rule`.
 
     The paper's selection has a row whether or not the rule chose it here too. A method without a
     finished run has 0 seeds and NaN. `paper` adds the paper's numbers as `paper_…`.
     """
-    table = configurations(frame)
+    table = configurations(trainings)
     selection = select(table)
     selected = [selection.name] if selection else []
     names = list(dict.fromkeys([*selected, PAPER_SELECTION, *METHODS]))
@@ -54,7 +55,7 @@ def data(frame: pd.DataFrame, paper: bool = False) -> pd.DataFrame:
     rows["seeds"] = rows["seeds"].fillna(0).astype(int)
     if not rows["seeds"].any():
         raise ValueError("Table 1 has no finished run to show; go on with `sweeper resume`")
-    kept = rows[["name", "method", "chosen", "seeds", *with_sd(MEASURES), "rule"]]
+    kept = rows[["name", "method", "chosen", "seeds", *with_edges(MEASURES), "rule"]]
     return kept.join(_paper(names)) if paper else kept
 
 
@@ -63,26 +64,26 @@ def _paper(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(numbers, columns=[f"paper_{name}" for name in MEASURES])
 
 
-def caption(table: pd.DataFrame) -> str:
-    """What the numbers are, how the first row was selected, and how many seeds there are."""
+def caption(table: pd.DataFrame, basis: str) -> str:
+    """What the numbers are, how the first row was selected, and what the intervals rest on."""
     chosen = table[table["chosen"]]
     rule = "No configuration could be chosen yet."
     if len(chosen):
         rule = f"{chosen['name'].iloc[0]} was chosen by this rule: {chosen['rule'].iloc[0]}."
-    done = table.loc[table["seeds"] > 0, "seeds"]
     return (
         "Table 1. Test accuracy of linear probes on z_p ⊕ z_s (overall), and margins Δ between "
         f"the subspaces. {rule} {PAPER_SELECTION} is the paper's choice. In brackets: the task "
         "that the pairs were not chosen for. Bold: the best of a column as printed. "
+        "±: half of the 95 % interval; n: seeds. "
         + ("In square brackets: the paper's numbers. " if "paper_delta_pitch" in table else "")
-        + seeds_note(done, interval="±: 1 sd")
+        + f"{basis} {VARIED}"
     )
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as text: one row a method, one column a measure."""
+    """The table as text: one row a method, one column a measure, and how many seeds there are."""
     columns = {head: _column(table, measure) for measure, head in MEASURES.items()}
-    return pd.DataFrame({"Method": table["method"], **columns})
+    return pd.DataFrame({"Method": table["method"], **columns, "n": table["seeds"].astype(str)})
 
 
 def _column(table: pd.DataFrame, measure: str) -> list[str]:
@@ -94,7 +95,7 @@ def _cell(row: pd.Series, measure: str, best: str) -> str:
     """`**0.71 ± 0.01** [0.71]`: bold if the best, in brackets if of the other task, the paper's."""
     value, paper = row[measure], row.get(f"paper_{measure}", _NONE)
     has_margins = row["name"] not in ["encoder", *OTHER_TASK]
-    text = mean_and_sd(value, row[f"{measure}_sd"])
+    text = mean_and_spread(value, (row[f"{measure}_high"] - row[f"{measure}_low"]) / 2)
     if row["seeds"] == 0 and (has_margins or measure.endswith("_overall")):
         text = "not finished"
     elif not math.isnan(value):
@@ -103,20 +104,20 @@ def _cell(row: pd.Series, measure: str, best: str) -> str:
     return text if math.isnan(paper) else f"{text} [{number(paper)}]"
 
 
-def markdown(table: pd.DataFrame) -> str:
-    return f"{markdown_table(cells(table), rule='---:')}\n\n{caption(table)}\n"
+def markdown(table: pd.DataFrame, basis: str) -> str:
+    return f"{markdown_table(cells(table), rule='---:')}\n\n{caption(table, basis)}\n"
 
 
-def latex(table: pd.DataFrame, foot: str) -> str:
+def latex(table: pd.DataFrame, basis: str, foot: str) -> str:
     """A table for the booktabs package."""
     rows = [" & ".join(map(_latex, line)) + r" \\" for line in cells(table).to_numpy().tolist()]
-    described = caption(table).removeprefix("Table 1. ")  # LaTeX numbers its tables itself
+    described = caption(table, basis).removeprefix("Table 1. ")  # LaTeX numbers its tables itself
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(f'{described} {foot}')}}}",
-        r"\begin{tabular}{lrrrr}", r"\toprule",
-        r" & \multicolumn{2}{c}{Pitch} & \multicolumn{2}{c}{Instrument} \\",
+        r"\begin{tabular}{lrrrrr}", r"\toprule",
+        r" & \multicolumn{2}{c}{Pitch} & \multicolumn{2}{c}{Instrument} & \\",
         r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}",
-        r"Method & $\Delta$ & Overall & $\Delta$ & Overall \\", r"\midrule",
+        r"Method & $\Delta$ & Overall & $\Delta$ & Overall & $n$ \\", r"\midrule",
         *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
     ])  # fmt: skip
 
@@ -126,7 +127,8 @@ _SYMBOLS = {
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "_": r"\_",
     "L_rec": r"$\mathcal{L}_{\mathrm{rec}}$", "L_dis": r"$\mathcal{L}_{\mathrm{dis}}$",
     "z_p": "$z_p$", "z_s": "$z_s$", "Δ": r"$\Delta$", "λ": r"$\lambda$", "±": r"$\pm$",
-    "−": "$-$", "≥": r"$\geq$", "⊕": r"$\oplus$", "·": r"$\cdot$", "<": "$<$", "–": "--",
+    "−": "$-$", "≥": r"$\geq$", "⊕": r"$\oplus$", "×": r"$\times$", "·": r"$\cdot$",
+    "<": "$<$", "–": "--",
 }  # fmt: skip
 _ANY_SYMBOL = re.compile("|".join(re.escape(s) for s in sorted(_SYMBOLS, key=len, reverse=True)))
 

@@ -39,7 +39,6 @@ class Trainings:
     accuracy: Array  # [seed, point, ACCURACIES] on test
     valid: Array  # the same on validation
     mse: Array  # [seed, point]
-    frame: pd.DataFrame  # the rows of `results` that these were made of
     correct: NDArray[np.float32] | None = None  # [seed, point, ACCURACIES, test clip]: 1 or 0
     notes: NDArray[Any] | None = None  # [test clip]: which note it is, a program and a pitch
     twin: NDArray[np.bool_] | None = None  # [test clip]: the note is in probe training too
@@ -75,7 +74,7 @@ class Trainings:
         accuracy, valid = table(list(ACCURACIES)), table([f"valid_{name}" for name in ACCURACIES])
         missing = _missing(points, seeds, accuracy)
         mse = table(["mse"])[..., 0]
-        return cls(points, seeds, accuracy, valid, mse, frame, remarks=missing)
+        return cls(points, seeds, accuracy, valid, mse, remarks=missing)
 
     def with_clips(
         self,
@@ -115,8 +114,8 @@ class Trainings:
         count = len(self.seeds)
         seeds = "1 seed: these trainings" if count == 1 else f"{count} seeds"
         if self.notes is None:
-            known = "seeds alone are in the intervals" if count > 1 else "no intervals"
-            return f"{seeds}; no predictions on test clips, so {known}."
+            known = "intervals are over seeds only" if count > 1 else "no intervals"
+            return f"{seeds}; no predictions on test clips: {known}."
         clips = f"{len(self.notes):,} test clips of {len(np.unique(self.notes)):,} notes"
         return f"{seeds} × {clips}." if count > 1 else f"{seeds}; {clips}."
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis.comparison import Comparison
 from analysis.figures import style
-from analysis.markdown import markdown_table, mean_and_sd, number
+from analysis.markdown import markdown_table, mean_and_spread, number
 
 CAPTION = "Frozen encoders compared: the downstream clips by pitch, and below by instrument family."
 ACROSS = 4  # maps side by side; more encoders take another pair of rows
@@ -154,7 +154,7 @@ def text_table(table: pd.DataFrame) -> pd.DataFrame:
     sizes = [_size(row) for _, row in table.iterrows()]
     text = pd.DataFrame({"encoder": table["encoder"], "T × D": sizes})
     for task, label in _LABELS.items():
-        text[f"{label} acc"] = table[task].combine(table[f"{task}_sd"], mean_and_sd)
+        text[f"{label} acc"] = table[task].combine(table[f"{task}_sd"], mean_and_spread)
     for task, label in _LABELS.items():
         text[f"{label} sep"] = table[f"separation_{task}"].map(number)
     return text

@@ -10,16 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
+from analysis.configurations import IDENTITY, multiview, reconstruction_only
 from analysis.effects import spearman
+from analysis.estimates import configurations, with_edges
 from analysis.figures import outliers, style
-from analysis.results import TASKS, with_sd
+from analysis.results import TASKS
 from analysis.trainings import Trainings
 
 CAPTION = (
     "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
     "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
-    "drawn, reconstruction only counted once."
+    "drawn, reconstruction only counted once. Bars, with several seeds: 95 % intervals."
 )
 _AREAS = style.Areas("weight", values=(0, 1), points2=(7.0, 42.0))  # 1 − λ, of L_dis
 _LINES = {"cl-pitch": "CL-Pitch", "cl-instrument": "CL-Instr.", "encoder": "encoder"}
@@ -28,11 +29,11 @@ _NAME_HEIGHT = 0.085  # of a panel: two lines' names nearer than this would touc
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
-    """One row a task and configuration or baseline: `accuracy` of z_p ⊕ z_s, `mse`, their sd.
+    """One row a task and configuration or baseline: `accuracy` of z_p ⊕ z_s, `mse`, intervals.
 
     λ = 0 and the baselines have no MSE. A CL baseline is there for the task of its pairs only.
     """
-    table = configurations(trainings.frame)
+    table = configurations(trainings)
     if not (table["kind"] == "multiview").any():
         raise ValueError("Figure 2 has no finished run to draw; go on with `sweeper resume`")
     return pd.concat([_of_task(table, task) for task in TASKS], ignore_index=True)
@@ -41,7 +42,7 @@ def data(trainings: Trainings) -> pd.DataFrame:
 def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
     rows = table[table["kind"].isin(["multiview", "encoder", f"cl-{task}"])]
     named = rows.rename(columns=lambda name: name.replace(f"{task}_overall", "accuracy"))
-    columns = ["task", "name", *IDENTITY, "seeds", *with_sd(["mse", "accuracy"])]
+    columns = ["task", "name", *IDENTITY, "seeds", *with_edges(["mse", "accuracy"])]
     return named.assign(task=task)[columns]
 
 

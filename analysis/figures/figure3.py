@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.configurations import IDENTITY, configurations, multiview, reconstruction_only
+from analysis.configurations import IDENTITY, multiview, reconstruction_only
+from analysis.estimates import configurations, with_edges
 from analysis.figures import outliers, style
-from analysis.results import MARGINS, with_sd
+from analysis.results import MARGINS
 from analysis.selection import select
 from analysis.trainings import UNTRAINED, Trainings
 
@@ -19,20 +20,20 @@ CAPTION = (
     "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
     "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
     "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant. "
-    f"{UNTRAINED}"
+    f"Bars, with several seeds: 95 % intervals. {UNTRAINED}"
 )
 _POINTS2 = (8.0, 95.0)  # areas for the lowest and the highest mean overall accuracy
 _RING = 130.0  # points² more than the point inside
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
-    """One row a configuration: both margins, mean overall accuracy, their sd, `chosen`."""
-    table = configurations(trainings.frame)
+    """One row a configuration: both margins, mean overall accuracy, their intervals, `chosen`."""
+    table = configurations(trainings)
     points = table[table["kind"] == "multiview"].reset_index(drop=True)
     if points.empty:
         raise ValueError("Figure 3 has no finished run to draw; go on with `sweeper resume`")
     selection = select(table)
-    kept = points[["name", *IDENTITY, "seeds", *with_sd([*MARGINS, "mean_overall"])]]
+    kept = points[["name", *IDENTITY, "seeds", *with_edges([*MARGINS, "mean_overall"])]]
     return kept.assign(chosen=kept["name"] == (selection.name if selection else None))
 
 

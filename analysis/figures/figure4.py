@@ -17,14 +17,14 @@ CAPTION = (
     "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
     "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
     "are averaged over principles, which are marked on them; light to dark with a growing "
-    f"weight 1 − λ of L_dis. {UNTRAINED}"
+    f"weight 1 − λ of L_dis; lines, with several seeds: 95 % intervals. {UNTRAINED}"
 )
 SYMBOLS = {"private": "z_p", "shared": "z_s"}
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
     """See `subspace_effects`. ValueError where no bar has a finished run to be compared with."""
-    table = subspace_effects(trainings.frame)
+    table = subspace_effects(trainings)
     if not table["principles"].any():
         raise ValueError(f"Figure 4 {NEEDS_PAIR}")
     return table
@@ -89,7 +89,7 @@ def _draw_bars(axes: Axes, bars: pd.DataFrame) -> None:
         edgecolor="white", linewidth=0.3,
     )  # fmt: skip
     beside = bars.assign(place=bars["place"] + 0.34)  # of the principles' marks
-    style.error_bars(axes, beside, "place", "delta")
+    style.error_bars(axes, beside, "place", "delta", colour="0.35")
     empty = bars[bars["principles"] == 0]
     axes.scatter(empty["place"], 0 * empty["place"], marker="x", s=12, c=style.GREY, linewidths=0.8)
 

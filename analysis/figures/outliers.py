@@ -28,7 +28,7 @@ def clip_outliers(table: pd.DataFrame, column: str, log: bool = False) -> pd.Dat
     direction = (values > high).astype(int) - (values < low).astype(int)
     columns = {
         column: table[column].where(direction == 0, 10**clipped if log else clipped),
-        f"{column}_sd": table[f"{column}_sd"].where(direction == 0),
+        **{end: table[end].where(direction == 0) for end in (f"{column}_low", f"{column}_high")},
         f"{column}_clipped": direction,
     }
     return table.assign(**columns)

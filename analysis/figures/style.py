@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -168,10 +169,19 @@ def ring(axes: Axes, x: pd.Series, y: pd.Series, area: float | pd.Series) -> Non
     axes.scatter(x, y, area, "none", marker="o", edgecolors=INK, linewidths=0.7, zorder=4)
 
 
-def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
-    """Thin bars of ± 1 sd, behind the points; none where the sd is NaN."""
-    xerr, yerr = points.get(f"{x}_sd"), points[f"{y}_sd"]
-    axes.errorbar(points[x], points[y], yerr, xerr, fmt="none", ecolor="0.6", zorder=1.5)
+def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str, colour: str = "0.72") -> None:
+    """Thin bars of the intervals along those of x and y that have one, behind the points.
+
+    None for points of one seed: its interval tells nothing of other trainings.
+    """
+    several = points[points["seeds"] > 1]
+    look: dict[str, Any] = {"fmt": "none", "ecolor": colour, "zorder": 1.5}
+    for name in (x, y):
+        if f"{name}_low" in several:
+            known = several.dropna(subset=[name, f"{name}_low"])
+            ends = [known[name] - known[f"{name}_low"], known[f"{name}_high"] - known[name]]
+            along: dict[str, Any] = {"xerr" if name == x else "yerr": ends}
+            axes.errorbar(known[x], known[y], **along, **look)
 
 
 def arrows(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:

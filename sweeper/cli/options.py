@@ -44,6 +44,11 @@ class Drawing(StrEnum):
     pareto = "pareto"
 
 
+class RowOf(StrEnum):
+    cell = "cell"
+    configuration = "configuration"
+
+
 class Picture(StrEnum):
     png = "png"
     pdf = "pdf"

@@ -24,6 +24,7 @@ from sweeper.cli.options import (
     Picture,
     PresetName,
     RetryFailed,
+    RowOf,
     Shown,
     SoundFont,
     Storage,
@@ -175,13 +176,24 @@ def report(
     paper: Annotated[
         bool, typer.Option("--paper", help="The paper's numbers beside ours.")
     ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Print the verdicts on the paper's claims instead.")
+    ] = False,
+    as_json: AsJson = False,
     db: Db = "results.db",
 ) -> None:
     """Draw the paper's figures and table, and ours, from the database alone: all by default.
 
     With --html: report.html, the sweep as one page, to be looked at in a browser and handed over.
+    With --claims: the paper's claims and how each stands, printed.
     """
     names = names or []
+    if as_json and not claims:
+        raise SweeperError("--json is of --claims; `sweeper export --format document` has the rest")
+    if claims and (html or figure or table or format or paper):
+        raise SweeperError(
+            "--claims prints a table; leave out --html, --figure, --table, --format, --paper"
+        )
     if html:
         from sweeper.commands.page import write_page
 
@@ -195,6 +207,11 @@ def report(
 
     if len(names) > 1:
         raise SweeperError("several sweeps are drawn side by side with --html alone; name one")
+    if claims:
+        from sweeper.commands.claims import show_claims
+
+        show_claims(db, next(iter(names), None), as_json, console())
+        return
     figures, formats = [f.value for f in figure or ()], [p.value for p in format or Picture]
     write_report(db, next(iter(names), None), figures, table, out, formats, paper, console())
 
@@ -250,12 +267,15 @@ def export(
     every: Annotated[
         bool, typer.Option("--all", help="The rows of every sweep, by column `sweep`.")
     ] = False,
+    by: Annotated[
+        RowOf, typer.Option(help="A row a configuration has means over seeds with their intervals.")
+    ] = RowOf.cell,
     db: Db = "results.db",
 ) -> None:
-    """Write a sweep's results, or every sweep's, one row a cell."""
+    """Write a sweep's results, or every sweep's, one row a cell or a configuration."""
     from sweeper.commands.export import export as write
 
-    write(db, name, every, format.value, out)
+    write(db, name, every, format.value, out, by.value)
 
 
 def bench(

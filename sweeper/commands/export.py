@@ -14,12 +14,16 @@ from sweeper.page.document import document_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sqlalchemy import Engine
 
 
-def export(db: str, name: str | None, every: bool, format: str, out: Path | None) -> None:
+def export(
+    db: str, name: str | None, every: bool, format: str, out: Path | None, by: str = "cell"
+) -> None:
     """Writes one row a cell, of every sweep if asked, as csv, json (a list) or parquet.
 
-    As `document`: what the report page shows, of every sweep that is a grid if asked.
+    By `configuration`: its means over seeds, with their intervals. As `document`: what the report
+    page shows. Both of every sweep that is a grid if asked.
     """
     if every and name is not None:
         raise SweeperError(f"--all is every sweep; leave out '{name}', or --all")
@@ -27,11 +31,16 @@ def export(db: str, name: str | None, every: bool, format: str, out: Path | None
     if format == "parquet" and out is None:
         raise SweeperError("parquet is no text; give a file with --out")
     sweep = read.find_sweep(engine, name)
+    grids = [other.name for other in read.sweeps(engine) if not other.compares_encoders]
     if format == "document":
-        grids = [other.name for other in read.sweeps(engine) if not other.compares_encoders]
         text = json.dumps(document_of(engine, grids if every else [sweep.name], db)) + "\n"
     else:
-        frame = read.results(engine, None if every else sweep.name)
+        if by == "configuration":
+            if sweep.compares_encoders and not every:
+                raise SweeperError(f"sweep '{sweep.name}' compares encoders: export it by cell")
+            frame = _configurations(engine, grids if every else [sweep.name])
+        else:
+            frame = read.results(engine, None if every else sweep.name)
         text = "" if format == "parquet" else _text(frame, format)
     if out is None:
         sys.stdout.write(text)
@@ -44,6 +53,21 @@ def export(db: str, name: str | None, every: bool, format: str, out: Path | None
     except OSError as error:
         reason = error.strerror or str(error)
         raise SweeperError(f"cannot write {out}: {reason}; give another --out") from None
+
+
+def _configurations(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
+    """One row a configuration of each sweep, and of each place on its further axes."""
+    import pandas as pd
+
+    from analysis.estimates import configurations
+    from analysis.facets import facets
+    from analysis.results import load_results
+    from analysis.trainings import Trainings
+
+    grids = [grid for name in sweeps for grid in facets(load_results(engine, name)).values()]
+    tables = [configurations(Trainings.of_results(grid)) for grid in grids]
+    names = [grid.provenance.sweep for grid in grids]
+    return pd.concat(tables, keys=names, names=["sweep", None]).reset_index("sweep")
 
 
 def _text(frame: pd.DataFrame, format: str) -> str:

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from analysis.configurations import configurations
+from analysis.estimates import configurations
 from analysis.selection import FALLBACK, RULE, select
-from tests.analysis.synthetic import Row, frame, full_rows, multiview_row, unfinished
+from tests.analysis.synthetic import Row, full_rows, multiview_row, trainings, unfinished
 
 
 def row(
@@ -32,7 +32,7 @@ def chosen(*rows: Row) -> str | None:
 
 
 def table(*rows: Row) -> pd.DataFrame:
-    return configurations(frame(rows))
+    return configurations(trainings(rows))
 
 
 def test_the_larger_of_the_smaller_margins_on_validation_wins() -> None:
@@ -92,6 +92,9 @@ def test_test_accuracies_play_no_part(seeds: int) -> None:
         else cell
         for i, cell in enumerate(rows)
     ]
-    first, second = select(configurations(frame(rows))), select(configurations(frame(scrambled)))
+    first, second = (
+        select(configurations(trainings(rows))),
+        select(configurations(trainings(scrambled))),
+    )
     assert first == second
     assert first is not None and first.rule == RULE

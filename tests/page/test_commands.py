@@ -55,6 +55,14 @@ def test_a_document_is_written_to_a_file_or_printed(sweeper: Sweeper, place: Pat
     assert Path("d.json").read_text() == out
 
 
+def test_by_configuration_a_row_has_means_and_the_ends_of_their_intervals(
+    sweeper: Sweeper, place: Path
+) -> None:
+    rows = json.loads(sweeper("export", "--all", "--by", "configuration", "--format", "json")[1])
+    assert [row["sweep"] for row in rows] == ["last"] * 49 + ["first"] * 49
+    assert {"name", "seeds", "delta_pitch", "delta_pitch_low", "delta_pitch_high"} <= set(rows[0])
+
+
 def test_a_document_of_all_has_every_sweep(sweeper: Sweeper, place: Path) -> None:
     made = json.loads(sweeper("export", "--all", "--format", "document")[1])
     assert [sweep["name"] for sweep in made["sweeps"]] == ["last", "first"]

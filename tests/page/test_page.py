@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.configurations import RECONSTRUCTION_ONLY, configurations
+from analysis.configurations import RECONSTRUCTION_ONLY
 from analysis.document import with_derived
+from analysis.estimates import configurations
 from analysis.results import load_results
+from analysis.trainings import Trainings
 from sweeper.ledger.connect import open_reader
 from sweeper.page.document import document_of
 from sweeper.states import State
@@ -70,7 +72,7 @@ def test_a_brush_selects_what_pandas_selects(
     opened: Opened, report: Path, document: dict[str, Any], frame: pd.DataFrame
 ) -> None:
     tab = opened(report)
-    means = configurations(frame)
+    means = configurations(Trainings.of(frame))
     x, y = (-0.005, 0.0875), (0.0975, 0.312)
     inside = means[means["delta_pitch"].between(*x) & means["delta_instrument"].between(*y)]
     drag(tab, "figure3", x, y)
@@ -89,7 +91,7 @@ def test_a_brush_along_an_axis_selects_by_that_measure(
 ) -> None:
     tab = opened(report)
     drag(tab, "parallel", ("delta_instrument", "delta_instrument"), (0.75, 1.1))
-    means = configurations(frame).query("kind == 'multiview' and lam < 1")
+    means = configurations(Trainings.of(frame)).query("kind == 'multiview' and lam < 1")
     low, high = means["delta_instrument"].min(), means["delta_instrument"].max()
     upper = means[means["delta_instrument"] >= low + 0.75 * (high - low)]
     assert labels(tab, document) == labels_of(frame, set(upper["name"]))
@@ -229,7 +231,7 @@ def test_the_table_sorts_and_shows_every_seed(
     tab = opened(report)
     assert tab.locator("#table tbody tr").count() == 49
     tab.locator("#table [data-sort=mse]").click()
-    lowest = configurations(frame).sort_values("mse")["name"].iloc[0]
+    lowest = configurations(Trainings.of(frame)).sort_values("mse")["name"].iloc[0]
     assert tab.locator("#table tbody th").first.inner_text() == lowest
     tab.locator("#table [data-sort=name]").click()
     assert tab.locator("#table tbody th").first.inner_text().startswith("Cosine SEP")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from analysis.effects import MEAN, spearman
 from analysis.figures import figure2, figure3, figure4
@@ -131,8 +132,9 @@ def test_figure_4_takes_differences_within_a_seed_then_averages_seeds_then_princ
     assert table["delta"].to_dict() == pytest.approx(
         {"mean": -0.15, "Cosine": -0.15, "VICReg": -0.15}
     )
-    assert table["delta_sd"].to_dict() == pytest.approx(
-        {"mean": 0.0, "Cosine": math.sqrt(0.005), "VICReg": math.sqrt(0.005)}, abs=1e-12
+    half = stats.t.ppf(0.975, 1) * 0.05  # of two seeds .10 apart
+    assert (table["delta_high"] - table["delta"]).to_dict() == pytest.approx(
+        {"mean": 0.0, "Cosine": half, "VICReg": half}, abs=1e-9
     )
     assert table["seeds"].to_dict() == {"mean": 2, "Cosine": 2, "VICReg": 2}
     assert table.loc["mean", "principles"] == 2
@@ -143,7 +145,7 @@ def test_figure_4_leaves_out_cells_whose_seed_has_no_reconstruction_only_run() -
     table = bars(rows)
     assert table.loc["mean", "delta"] == pytest.approx(-0.15)
     assert table.loc["mean", "seeds"] == 1
-    assert table["delta_sd"].isna()["mean"]
+    assert table["delta_low"].isna()["mean"]
 
 
 def test_figure_4_takes_the_interval_from_seeds_that_have_every_principle() -> None:
@@ -164,7 +166,7 @@ def test_figure_4_without_a_seed_that_has_every_principle_has_no_interval() -> N
     ]  # fmt: skip
     table = bars(rows)
     assert table.loc["mean", "delta"] == pytest.approx((-0.10 - 0.10) / 2)
-    assert table.loc["mean", "seeds"] == 0 and table["delta_sd"].isna()["mean"]
+    assert table.loc["mean", "seeds"] == 0 and table["delta_low"].isna()["mean"]
     note = figure4.note(figure4.data(trainings(rows)))
     assert note == "No seed has all principles of a bar: no interval."
 

@@ -9,14 +9,14 @@ NEAR = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
 
 def points(values: list[float]) -> pd.DataFrame:
     names = [f"point {i}" for i in range(len(values))]
-    return pd.DataFrame({"name": names, "x": values, "x_sd": 0.1})
+    return pd.DataFrame({"name": names, "x": values, "x_low": 0.1, "x_high": 0.2})
 
 
 def test_a_value_far_out_stands_just_clipped_the_others_without_its_interval() -> None:
     clipped = clip_outliers(points([*NEAR, 1000.0]), "x")
     assert list(clipped["x"][:-1]) == NEAR
     assert clipped["x"].iloc[-1] == 10 + 0.08 * 9
-    assert clipped["x_sd"].isna().tolist() == [False] * 10 + [True]
+    assert clipped["x_high"].isna().tolist() == [False] * 10 + [True]
     assert list(clipped["x_clipped"]) == [0] * 10 + [1]
     assert note(clipped) == "Off the scale (arrows): point 10."
 

@@ -250,8 +250,8 @@ def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
         "launch": "--grid --preset --seeds --dataset --encoder --db --name --address --pack "
         "--device --dry-run --retry-failed",
         "status": "--watch --json --db",
-        "report": "--figure --table --out --format --db",
-        "export": "--format --all --db",
+        "report": "--figure --table --out --format --claims --json --db",
+        "export": "--format --all --by --db",
         "list": "--json --db",
         "diff": "--json --db",
         "forget": "--yes --db",

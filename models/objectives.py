@@ -7,8 +7,8 @@ over K. To add a principle, write its two functions and register them in PRINCIP
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from torch import Tensor
@@ -77,10 +77,15 @@ Objective = Callable[[Tensor, Tensor, LossSpec], Tensor]
 
 @dataclass(frozen=True)
 class Principle:
-    """A contrastive principle: similarity of shared, separation of private latents."""
+    """A contrastive principle: similarity of shared, separation of private latents.
+
+    `options` are its own, with their defaults: an objective asks `loss.option("weight")`, a grid
+    file sets `[loss.options]`, and `loss.options.weight` is an axis.
+    """
 
     sim: Objective
     sep: Objective
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 PRINCIPLES = {

@@ -95,6 +95,12 @@ class LossSpec:
         1.0,
     )  # invariance, variance, covariance
     gamma: str | None = "geometric-ratio"  # of GAMMA_RULES, or "fixed:x"
+    # Of a principle of the user's own, by name; sorted.
+    options: tuple[tuple[str, float], ...] | None = None
+
+    def option(self, name: str) -> float:
+        """An option of the run's principle. KeyError where it has none of that name."""
+        return dict(self.options or ())[name]
 
     @property
     def fixed_gamma(self) -> float | None:
@@ -118,6 +124,8 @@ class LossSpec:
                 )
             for weight in self.vicreg:
                 number("loss.vicreg", weight, 0)
+        for name, value in self.options or ():
+            number(f"loss.options.{name}", value, -math.inf)
         if self.fixed_gamma is not None:
             number("loss.gamma", self.fixed_gamma, 0, above=True)
         elif self.gamma not in GAMMA_RULES:

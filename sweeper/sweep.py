@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 from sqlalchemy.exc import IntegrityError
 
+from sweeper import plugins
 from sweeper.data.latents import Source, data_config, latents_of, open_latents
 from sweeper.driver.outbox import drain_spools
 from sweeper.errors import SweeperError
@@ -161,6 +162,7 @@ def train_missing(
     """
     sweep = read.sweep_of(ledger.engine, ledger.sweep_id)
     request = Request.of(sweep.name, sweep.options)
+    plugins.load(request.plugins)
     storage = settle(ledger, request.storage)
     plan = plan_of(ledger)
     missing = plan.missing(retry_failed)

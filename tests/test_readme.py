@@ -13,7 +13,10 @@ from tests.sweeper.cli.conftest import Sweeper, sweeper
 __all__ = ["sweeper"]
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "analysis/FINDINGS.md", "tests/faults/README.md"]
+PAGES = [
+    "README.md", "CONTRIBUTING.md", "analysis/FINDINGS.md", "tests/faults/README.md",
+    "sweeper/study/README.md",
+]  # fmt: skip
 README = (ROOT / "README.md").read_text()
 
 
@@ -60,3 +63,33 @@ def test_a_page_links_to_files_that_are_there(page: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
+
+
+def block(page: str, language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+    assert found is not None
+    return found[1]
+
+
+def test_the_grid_and_the_principle_of_the_readme_train_as_they_are_printed(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("barlow.py").write_text(block("README.md", "python"))
+    short = "\n[data]\ntrain_clips = 48\nvalid_clips = 32\ndownstream_clips = 100\n"
+    Path("mine.toml").write_text(block("README.md", "toml").replace("[axes]", f"{short}\n[axes]"))
+    launch = ("launch", "--grid", "mine.toml", "--preset", "smoke", "--executor", "inline")
+    code, out, err = sweeper(*launch, "--db", "own.db")
+    assert code == 0, out + err
+    code, out, _ = sweeper("status", "--db", "own.db")
+    assert "Barlow SEP weight=0.05 lr=0.001" in out
+    assert len(block("README.md", "python").splitlines()) < 30
+
+
+def test_the_grid_file_of_the_study_page_is_one(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(block("sweeper/study/README.md", "toml"))
+    code, out, err = sweeper("launch", "--grid", "mine.toml", "--preset", "smoke", "--dry-run")
+    assert code == 0 and "19 cells" in out, out + err

@@ -64,6 +64,10 @@ def launch(
     ] = False,
     retry_failed: RetryFailed = False,
     storage: Storage = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="A Python file or module with principles, encoders, datasets of yours."),
+    ] = None,
     executor: Executor = Where.ray,
     page: Annotated[
         bool, typer.Option("--page", help="Show the sweep in a browser while it trains.")
@@ -75,12 +79,13 @@ def launch(
     2 some runs failed or diverged, 3 another driver holds the sweep, 4 the Ray cluster is gone
     (resume), 130 / 143 interrupted.
     """
+    from sweeper import plugins
     from sweeper.commands import launch as launching
-    from sweeper.ledger.url import to_write
+    from sweeper.ledger.url import DEFAULT, to_write
     from sweeper.study.grid import grid_text
     from sweeper.study.request import Request
 
-    db = to_write(db)
+    plugins.load(plugins.read(plugin or ()))
     dataset, encoder = data_of(grid, preset, dataset, encoder)
     request = Request(
         grid=grid,
@@ -93,14 +98,15 @@ def launch(
         pack=pack_size(pack),
         storage=storage_of(storage),
         grid_file=grid_text(grid),
+        plugins=plugins.loaded(),
     )
     if dry_run:
-        launching.dry_run(request, db, name, console())
+        launching.dry_run(request, db or DEFAULT, name, console())
         return
     made_by = launching.executor_of(executor.value, address)
     code = launching.launch(
         request,
-        db,
+        to_write(db),
         name,
         made_by,
         note=note,

@@ -20,6 +20,7 @@ from sweeper.data.clips import Clips, Ints, Progress
 from sweeper.data.splits import divide
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
+from sweeper.plugins import code_of
 from sweeper.study.config import DataConfig, canonical_json
 
 VERSION = 2  # of the draw, the standardisation and the files
@@ -149,6 +150,9 @@ class _Recipe:
             "parts": [PART_SEED, *PART_SHARES[data.split]],
             "encoder": encoder,
         }
+        made = {"dataset": self._dataset, "encoder": self._encoder}
+        if plugins := {kind: code for kind, of in made.items() if (code := code_of(type(of)))}:
+            self._made_of["plugins"] = plugins
         if data.split != "clip":  # as all were before there was a choice
             self._made_of["split"] = data.split
         self.key = hashlib.sha256(canonical_json(self._made_of).encode()).hexdigest()

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders import Encoder, TwoStage
+from sweeper import plugins
 from sweeper.data.clips import Clips, Dataset
 from sweeper.errors import SweeperError
 
@@ -83,7 +84,8 @@ def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
         return
     with tempfile.TemporaryDirectory() as directory:
         # Not through the pipe: a worker that cannot start would never empty it.
-        (parcel := Path(directory) / "parcel").write_bytes(pickle.dumps(reader))
+        parcel = Path(directory) / "parcel"
+        parcel.write_bytes(pickle.dumps((plugins.loaded(), pickle.dumps(reader))))
         # Spawned, not forked: this process may have threads (Ray, torch) that a fork would break.
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe()
@@ -141,7 +143,9 @@ def _environment() -> Iterator[None]:
 def _start(parcel: Path, theirs: Connection) -> None:
     global _reader
     threading.Thread(target=_die_with_pool, args=(theirs,), daemon=True).start()
-    _reader = pickle.loads(parcel.read_bytes())
+    sources, reader = pickle.loads(parcel.read_bytes())
+    plugins.load(sources)  # whose classes the reader may be of
+    _reader = pickle.loads(reader)
 
 
 def _die_with_pool(theirs: Connection) -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from sweeper import plugins
 from sweeper.data.latents import Source
 from sweeper.driver.claims import LedgerClaims
 from sweeper.driver.pack_queue import PackQueue
@@ -113,6 +114,7 @@ def execute(
             checkpoint_seconds=CHECKPOINT_SECONDS,
             stop=stop.flag,
             source=training.source,
+            plugins=plugins.loaded(),
         )
         recorder = Recorder(ledger, pack_queue, checkpoints, ran_with, observe, notify)
         with recorder, stop:

@@ -13,6 +13,7 @@ from typing import Any
 
 from analysis.places import short
 from models.names import unknown
+from sweeper.study.code import own_options
 from sweeper.study.config import RunConfig
 from sweeper.study.presets import Preset
 
@@ -22,7 +23,8 @@ SECTIONS = ("data", "model", "loss", "training", "probe")
 # Of the paper's grid; a cell has a field for each.
 NAMED = ("principle", "objective", "lam")
 # Follows from other fields, or needs options of its own beside it.
-_NO_AXES = {"data.fingerprint", "data.dataset"}
+_NO_AXES = {"data.fingerprint", "data.dataset", "loss.options"}
+OPTIONS = "loss.options."  # of principles of the user's own
 
 
 def fields() -> list[str]:
@@ -33,7 +35,9 @@ def fields() -> list[str]:
         for section in SECTIONS
         for field in dataclasses.fields(getattr(study, section))
     ]
-    return [name for name in names if name not in _NO_AXES]
+    return [name for name in names if name not in _NO_AXES] + [
+        f"{OPTIONS}{option}" for option in own_options()
+    ]
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ def axes_of(document: Mapping[str, Any]) -> Axes:
 def _value(axis: str, value: Any) -> Any:
     """As the field has it, so that 1 and 1.0 are one run."""
     section, _, name = axis.partition(".")
-    floating = isinstance(getattr(getattr(Preset(), section), name), float)
+    floating = axis.startswith(OPTIONS) or isinstance(
+        getattr(getattr(Preset(), section), name), float
+    )
     whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if floating and whole else _frozen(value)
 
@@ -82,7 +88,7 @@ def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """`axes.loss.temperature` and `axes."loss.temperature"` are the same."""
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{field}", inner) for field, inner in value.items())
+            yield from ((f"{name}.{field}", inner) for field, inner in _flat(value))
         else:
             yield name, value
 
@@ -137,6 +143,9 @@ def placed(preset: Preset, point: Mapping[str, Any]) -> Preset:
     """The preset with the fields of a point. ValueError for a value that a field cannot have."""
     for axis, value in point.items():
         section, _, name = axis.partition(".")
+        if axis.startswith(OPTIONS):
+            options = {**dict(preset.loss.options or ()), axis.removeprefix(OPTIONS): value}
+            name, value = "options", tuple(sorted(options.items()))
         changed = dataclasses.replace(getattr(preset, section), **{name: value})
         changed.check()
         preset = dataclasses.replace(preset, **{section: changed})
@@ -146,5 +155,7 @@ def placed(preset: Preset, point: Mapping[str, Any]) -> Preset:
 def plays_part(run: RunConfig, axis: str) -> bool:
     """Whether a field is one of a resolved run's: None stands for what plays no part."""
     section, _, name = axis.partition(".")
+    if axis.startswith(OPTIONS):
+        return run.loss is not None and axis.removeprefix(OPTIONS) in dict(run.loss.options or ())
     of_run = getattr(run, section)
     return of_run is not None and getattr(of_run, name) is not None

@@ -12,27 +12,53 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from sweeper.plugins import code_of, loaded
+
 REGISTRY = "models.objectives"
 
 # The principles as they are shipped: their runs have no code in their keys. Whoever changes what
 # one of them computes raises RESULT_VERSION (study/config.py) and then this digest.
 SHIPPED = {
-    "InfoNCE": "375c80a8b1591ce4",
-    "Cosine": "6790e595014cea9e",
-    "VICReg": "f383354432f954d3",
+    "InfoNCE": "0ec3caa761111054",
+    "Cosine": "f334d4beb8b4037c",
+    "VICReg": "2d663f4208965fd9",
 }
 
 
 def principle_code(principle: str) -> str | None:
     """Digest of a principle's code, 16 hex digits; None while it is the shipped code.
 
-    None too for what is registered elsewhere: no worker would find it.
+    Of one that a plugin has registered, the plugin's. None too for what is registered elsewhere:
+    no worker would find it.
     """
+    if loaded():
+        from models.objectives import PRINCIPLES  # late: it brings torch, as the plugin has
+
+        if principle in PRINCIPLES and (code := code_of(PRINCIPLES[principle].sim)):
+            return code
     try:
         code = digest(principle)
     except KeyError:
         return None
     return None if code == SHIPPED.get(principle) else code
+
+
+def own_options() -> list[str]:
+    """The names of all options that plugins' principles have."""
+    if not loaded():
+        return []
+    from models.objectives import PRINCIPLES  # late, as above
+
+    return sorted({name for principle in PRINCIPLES for name in options_of(principle)})
+
+
+def options_of(principle: str | None) -> dict[str, float]:
+    """A principle's own options with their defaults; those shipped have none."""
+    if not loaded():
+        return {}
+    from models.objectives import PRINCIPLES  # late, as above
+
+    return dict(PRINCIPLES[principle].options) if principle in PRINCIPLES else {}
 
 
 @cache

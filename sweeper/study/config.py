@@ -22,7 +22,7 @@ RESULT_VERSION = 1
 
 # Fields (`field` or `section.field`) that came after the first keys, with the values that runs had
 # before: such a value is left out of the key, so that a new field renames no run that is trained.
-LATER_FIELDS = {"principle_code": None, "data.split": "clip"}
+LATER_FIELDS = {"principle_code": None, "data.split": "clip", "loss.options": None}
 
 # What reading a document raises that is none.
 NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -94,7 +94,9 @@ class RunConfig:
             )
             return dataclasses.replace(self, **untrained)  # type: ignore[arg-type]
         if self.kind in ("cl-pitch", "cl-instrument"):
-            loss = dataclasses.replace(self._loss, vicreg=None, gamma=None, epsilon=None)
+            loss = dataclasses.replace(
+                self._loss, vicreg=None, gamma=None, epsilon=None, options=None
+            )
             return dataclasses.replace(
                 self, principle="InfoNCE", objective=None, lam=None, loss=loss
             )
@@ -115,6 +117,7 @@ class RunConfig:
             epsilon=None if self.principle == "VICReg" else loss.epsilon,
             vicreg=loss.vicreg if self.principle == "VICReg" else None,
             gamma=loss.gamma if self.lam else None,  # λ = 0: no reconstruction to weigh
+            options=loss.options or None,
         )
 
     def to_json(self) -> str:
@@ -151,6 +154,8 @@ class RunConfig:
         loss = raw["loss"]
         if loss is not None and loss["vicreg"] is not None:
             loss["vicreg"] = tuple(loss["vicreg"])
+        if loss is not None and loss["options"] is not None:
+            loss["options"] = tuple((name, value) for name, value in loss["options"])
         return cls(
             **{
                 **raw,

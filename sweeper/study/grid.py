@@ -14,9 +14,10 @@ from typing import Any
 from analysis.places import name_of_place
 from models.names import unknown
 from models.spec import BASELINES, OBJECTIVES
+from sweeper import plugins
 from sweeper.errors import SweeperError
 from sweeper.study.axes import NAMED, Axes, Point, axes_of, kept, placed, plays_part
-from sweeper.study.code import principle_code
+from sweeper.study.code import options_of, own_options, principle_code
 from sweeper.study.config import RunConfig
 from sweeper.study.presets import Preset
 
@@ -110,7 +111,7 @@ GRIDS = {
 }
 _SECTIONS = ("data", "model", "loss", "training", "probe")
 _AXES = ("principles", "objectives", "lambdas", "baselines")
-_FURTHER = ("axes", "zip", "where")
+_FURTHER = ("axes", "zip", "where", "plugins")
 # The paper's axes by their names in [axes].
 _SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 
@@ -118,14 +119,18 @@ _SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 def load_grid(name: str, text: str | None = None) -> Grid:
     """A grid by its name, or from a TOML file whose keys are the axes and sections of a Grid.
 
-    `text` is what the file held when it was launched: it is then not read again.
+    The file's plugins are run. `text` is what it held when it was launched: neither it nor its
+    plugins are then read again.
     """
+    stored = text is not None
     if text is None and (text := grid_text(name)) is None:
         return GRIDS[name]
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SweeperError(f"grid file {name} is not TOML: {error}") from None
+    if not stored:
+        _load_plugins(document.get("plugins", []), Path(name))
     return _checked(_from_document(Path(name).stem, document), source=name)
 
 
@@ -140,6 +145,13 @@ def grid_text(name: str) -> str | None:
     except OSError as error:
         told = unknown("grid", name, GRIDS)
         raise SweeperError(f"{told}, or name a TOML file ({error.strerror})") from None
+
+
+def _load_plugins(files: Any, grid: Path) -> None:
+    """Runs the plugins that a grid file names."""
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise SweeperError(f"grid file {grid}: plugins must be a list of Python files or modules")
+    plugins.load(plugins.read(files, grid.parent))
 
 
 def _from_document(stem: str, document: dict[str, Any]) -> Grid:
@@ -217,6 +229,9 @@ def override(preset: Preset, grid: Grid) -> Preset:
         )
         for section in (study.data, study.model, study.loss, study.training, study.probe):
             section.check()
+        for option in dict(study.loss.options or ()):
+            if option not in own_options():
+                raise ValueError(unknown("option in [loss.options]", option, own_options()))
         for point in grid.axes.points():
             placed(study, point)
     except ValueError as error:
@@ -229,8 +244,15 @@ def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
     if strange := sorted(set(fields) - names):
         raise ValueError(f"[{section}]: {unknown('field', strange[0], sorted(names))}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    values = {k: _frozen(v) for k, v in fields.items()}
     return dataclasses.replace(current, **values)
+
+
+def _frozen(value: Any) -> Any:
+    """Lists and tables as the specs have them."""
+    if isinstance(value, dict):
+        return tuple(sorted(value.items()))
+    return tuple(value) if isinstance(value, list) else value
 
 
 def run_config(cell: Cell, preset: Preset) -> RunConfig:
@@ -239,6 +261,8 @@ def run_config(cell: Cell, preset: Preset) -> RunConfig:
     `preset` has the cell's place on the grid's further axes.
     """
     principle = "InfoNCE" if cell.kind.startswith("cl-") else cell.principle
+    given, own = dict(preset.loss.options or ()), options_of(principle)
+    options = tuple(sorted({name: given.get(name, own[name]) for name in own}.items()))
     return RunConfig(
         kind=cell.kind,
         seed=cell.seed,
@@ -247,7 +271,7 @@ def run_config(cell: Cell, preset: Preset) -> RunConfig:
         lam=cell.lam,
         data=preset.data,
         model=preset.model,
-        loss=preset.loss,
+        loss=dataclasses.replace(preset.loss, options=options or None),
         training=preset.training,
         probe=preset.probe,
         principle_code=principle and principle_code(principle),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper import plugins
 from sweeper.errors import SweeperError, redact
 from sweeper.study.grid import Grid, load_grid
 from sweeper.study.presets import preset
@@ -33,6 +34,7 @@ class Request:
     storage: str | None = None
     encoders: dict[str, str] = field(default_factory=dict)  # see data.latents.Source
     grid_file: str | None = None  # what it held: the sweep goes on though it be changed or gone
+    plugins: dict[str, str] = field(default_factory=dict)  # name → source: see plugins.py
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -44,6 +46,7 @@ class Request:
 
     def load_grid(self) -> Grid:
         """The grid that was asked for."""
+        plugins.load(self.plugins)
         return load_grid(self.grid, self.grid_file)
 
     def sweep_name(self, asked: str | None) -> str:

@@ -9,11 +9,12 @@ import contextlib
 import platform
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
+from sweeper import plugins
 from sweeper.data.latents import Source, latents_of
 from sweeper.events import Broke, Epochs, FromWorker, Noted, Placed, Progress, Results, RunResult
 from sweeper.failpoints import failpoint
@@ -38,6 +39,7 @@ class TrialOptions:
     checkpoint_seconds: float
     stop: str  # a file of the storage: packs stop once it is there (see storage.checkpoints)
     source: Source
+    plugins: Mapping[str, str] = field(default_factory=dict)  # name → source
 
 
 def run_trial(
@@ -58,6 +60,7 @@ def run_trial(
 def _run_trial(
     assignment: Assignment, options: TrialOptions, send: Callable[[FromWorker], None]
 ) -> None:
+    plugins.load(options.plugins)
     pack, storage = assignment.pack, Storage(options.storage)
     saver = Saver(
         Checkpoints(storage, options.ledger),

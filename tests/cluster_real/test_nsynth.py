@@ -14,8 +14,17 @@ from tests.sweeper.data.nsynth import layout
 
 pytestmark = pytest.mark.cluster
 
+# A principle of the user's own, whose code must reach the workers.
+PLUGIN = """
+from models.objectives import PRINCIPLES, Principle
+
+PRINCIPLES["Own"] = Principle(
+    sim=PRINCIPLES["Cosine"].sim, sep=lambda z1, z2, loss: (z1 * z2).mean((-2, -1)).square()
+)
+"""
 GRID = """
-principles = ["Cosine", "VICReg"]
+plugins = ["own.py"]
+principles = ["Own", "VICReg"]
 objectives = ["SEP", "SIM+SEP"]
 lambdas = [0.0, 0.6, 1.0]
 baselines = ["encoder", "cl-pitch", "cl-instrument"]
@@ -42,6 +51,7 @@ def studied(place: Path, write: str) -> tuple[pd.DataFrame, set[str]]:
     for part, examples in (("train", layout.train()), ("test", layout.test())):
         WRITERS[write](place / "notes", part, examples, layout.audio(examples))
     (place / "grid.toml").write_text(GRID)
+    (place / "own.py").write_text(PLUGIN)
     source = ("--dataset", "nsynth", "--data-root", "notes", "--db", "own.db", "--device", "cpu")
     sweeper(place, "launch", "--grid", "grid.toml", "--preset", "smoke", *source)
     sweeper(place, "export", "--db", "own.db", "--out", "cells.csv")

@@ -72,7 +72,7 @@ def check_writable(storage: str | None) -> None:
     Nothing stays there; what a URI names is asked only when it is used.
     """
     Storage(ledger_root(storage, ""))
-    for what, folder in (("--storage", base_of(storage)), ("SWEEPER_CACHE", str(cache_root()))):
+    for what, folder in (("SWEEPER_CACHE", str(cache_root())), ("--storage", base_of(storage))):
         if "://" not in folder:
             path = Path(folder).absolute()
             there = next(place for place in (path, *path.parents) if place.exists())

@@ -104,7 +104,11 @@ def train(
             console.print(f"[dim]took {time.monotonic() - started:.0f} s[/dim]")
         else:
             console.print("nothing left to train")
-        return conclude(ledger.engine, sweep, db, stopped, console)
+        engine = open_reader(db)  # a writer would wait for whoever has the database now
+        try:
+            return conclude(engine, sweep, db, stopped, console)
+        finally:
+            engine.dispose()
 
 
 def executor_of(name: str, address: str | None) -> Callable[[], Executor]:

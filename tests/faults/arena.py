@@ -138,7 +138,8 @@ class Arena:
         """Checkpoints or results of the sweep's ledger, which was the first in the storage."""
         ledgers = (self.directory / "storage" / "ledgers").glob("*")
         first = sorted(ledgers, key=lambda path: path.stat().st_ctime)[:1]
-        return sorted(file for place in first for file in (place / folder).glob("*"))
+        found = (file for place in first for file in (place / folder).glob("*"))
+        return sorted(file for file in found if file.suffix != ".partial")
 
     def litter(self) -> list[str]:
         """What a sweep that is done should not leave: logs, spools, checkpoints, broken pages."""

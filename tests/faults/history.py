@@ -31,6 +31,7 @@ Event = dict[str, Any]
 SILENCE_SECONDS = 30.0
 SIGNS = ("sign", "stored", "attempt", "launch")
 HELD, DIED = 3, 4  # exit codes of a launch whose sweep another driver has, and whose Ray died
+WAIT_SECONDS = 15.0  # less than that after a refusal, results may wait for the next launch
 SPARED = 3  # fewer lost workers than that give no run up
 REFUSES = (
     "database-locked",
@@ -83,6 +84,7 @@ class Launch:
     is_without_ray: bool = False
     is_training: bool = False
     was_refused: bool = False  # the database or a disk, before anything was trained
+    refused: float = float("-inf")  # when it last was, s
 
 
 @dataclass
@@ -93,6 +95,7 @@ class Model:
     stored: dict[str, Event] = field(default_factory=dict)
     begun: dict[int, Event] = field(default_factory=dict)  # attempt → its event
     reached: dict[str, int] = field(default_factory=dict)  # key → epoch of its last attempt's start
+    damaged: set[str] = field(default_factory=set)  # checkpoints whose run may start anew, once
     launches: dict[int, Launch] = field(default_factory=dict)  # by number, those that live
     striking: dict[str, Event] = field(default_factory=dict)  # steps under way, by kind
     status: Event | None = None  # the look under way: what was true when it began
@@ -142,7 +145,7 @@ class Model:
         """0 when nothing is missing; any other code has its cause."""
         excused = {
             1: launch.was_refused,
-            2: launch.lost_workers >= SPARED,
+            2: launch.lost_workers >= SPARED or self._now - launch.refused < WAIT_SECONDS,
             HELD: "second-driver" in self.striking,
             DIED: launch.is_without_ray,
             143: "driver-term" in self.striking,
@@ -160,12 +163,14 @@ class Model:
                 launch.lost_workers += kind in LOSES_WORKERS
                 launch.is_without_ray |= kind in ENDS_RAY
                 launch.was_refused |= kind in REFUSES and not launch.is_training
-        elif self.striking.pop(kind)["holds"]:
-            for launch in self.launches.values():
-                launch.heard = self._now
+            return
+        held_up = self.striking.pop(kind)["holds"]
+        for launch in self.launches.values():
+            launch.heard = self._now if held_up else launch.heard
+            launch.refused = self._now if kind in REFUSES else launch.refused
 
     def _damaged(self, event: Event) -> None:
-        self.reached.pop(event["key"], None)  # its run may start anew
+        self.damaged.add(event["key"])
 
     def _stored(self, event: Event) -> None:
         """Once a run, what an undisturbed sweep has, with every epoch in its turn."""
@@ -191,8 +196,10 @@ class Model:
         if event["attempt"] in self.begun:
             return
         if epoch < self.reached.get(key, 0):
-            text = f"from epoch {epoch} after {self.reached[key]}"
-            self._break("epochs", f"run {key[:12]} went on {text}")
+            if key not in self.damaged:
+                text = f"from epoch {epoch} after {self.reached[key]}"
+                self._break("epochs", f"run {key[:12]} went on {text}")
+            self.damaged.discard(key)
         self.begun[event["attempt"]] = event
         self.reached[key] = epoch
         self._not_again(event)
@@ -204,7 +211,11 @@ class Model:
 
     def _status(self, event: Event) -> None:
         if event["type"] == "invoke":
-            self.status = {"stored": len(self.stored), "alive": bool(self.launches)}
+            self.status = {
+                "stored": len(self.stored),
+                "planned": len(self.planned),
+                "alive": bool(self.launches),
+            }
             return
         assert self.status
         before, self.status = self.status, None
@@ -218,8 +229,8 @@ class Model:
             self._break("status", f"{finished} finished after {self.shown}")
         if event["running"] and not before["alive"]:
             self._break("status", f"{event['running']} running with no driver alive")
-        if event["runs"] < len(self.planned):
-            self._break("status", f"{event['runs']} runs where {len(self.planned)} are planned")
+        if event["runs"] < before["planned"]:
+            self._break("status", f"{event['runs']} runs where {before['planned']} are planned")
         self.shown = max(self.shown, finished)
 
     def _overdue(self, event: Event) -> None:

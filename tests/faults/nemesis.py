@@ -44,8 +44,8 @@ class Game:
     kinds: Sequence[str] = ()  # of faults, in this order; else as the seed deals them
 
 
-def play(game: Game, seed: int, out: Path) -> dict[str, Any]:
-    """One history, and what the model says of it."""
+def play(game: Game, seed: int, out: Path) -> None:
+    """One history, and a summary of it beside."""
     rng, counts = random.Random(f"{seed} {game.database}"), Counter[str]()
     kinds = chain(game.kinds, deck(kinds_for(game.database, MAY_MOUNT), rng))
     begun = time.monotonic()
@@ -63,22 +63,27 @@ def play(game: Game, seed: int, out: Path) -> dict[str, Any]:
         arena.history.add(
             "end", keys=sorted(there), litter=litter, digests=undisturbed(arena, out.parent)
         )
-    model = Model()
-    for event in arena.history.events:
-        model.take(event)
     simulated = {kind: count for kind, count in counts.items() if KINDS[kind].simulated}
-    return {
+    summary = {
         "seed": seed,
         "database": game.database,
         "kinds": dict(sorted((counts - Counter(simulated)).items())),
         "simulated": simulated,
         "launches": arena.launches,
-        "runs": len(model.stored),
-        "statuses": sum(e["what"] == "status" and e["type"] == "ok" for e in arena.history.events),
-        "longest silence": round(model.longest, 1),
         "seconds": round(time.monotonic() - begun),
-        "broken": model.broken,
     }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1))
+
+
+def judged(place: Path) -> dict[str, Any]:
+    """The summary of a history that stands at `place`, with what the model says of it today."""
+    model, statuses = Model(), 0
+    for event in map(json.loads, (place / "history.jsonl").open()):
+        model.take(event)
+        statuses += event["what"] == "status" and event["type"] == "ok"
+    seen = {"runs": len(model.stored), "statuses": statuses, "broken": model.broken}
+    summary: dict[str, Any] = json.loads((place / "summary.json").read_text())
+    return {**summary, **seen, "longest silence": round(model.longest, 1)}
 
 
 def deck(kinds: list[str], rng: random.Random) -> Iterator[str]:
@@ -171,11 +176,9 @@ def main() -> int:
     for seed in range(int(first), int(last or first) + 1):
         place = out / f"{asked.database}-{seed}"
         place.mkdir(exist_ok=True)
-        kept = place / "summary.json"
-        if not kept.exists() or json.loads(kept.read_text())["broken"]:
-            summary = play(Game(asked.database, asked.steps), seed, place)
-            kept.write_text(json.dumps(summary, indent=1))
-        summaries.append(json.loads(kept.read_text()))
+        if not (place / "summary.json").exists() or judged(place)["broken"]:
+            play(Game(asked.database, asked.steps), seed, place)
+        summaries.append(judged(place))
         print(line(summaries[-1]), flush=True)
     whole = total(summaries)
     print(f"in all: {line(whole)}")

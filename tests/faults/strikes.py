@@ -177,7 +177,7 @@ def damage_checkpoint(arena: Arena, rng: random.Random) -> bool:
     """Workers die and a checkpoint of theirs has a wrong byte: its run starts anew."""
     pids = trials(arena.driver.pid)
     send(pids, signal.SIGSTOP)
-    files = [file for file in arena.files("checkpoints") if file.suffix != ".partial"]
+    files = arena.files("checkpoints")
     if not (pids and files):
         send(pids, signal.SIGCONT)
         return False

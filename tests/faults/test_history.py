@@ -13,7 +13,9 @@ from tests.faults.history import Event, History, check
 # database and a killed worker, and ends well.
 GOOD = """
      0 launch invoke launch=1
+     4 status invoke
      5 planned keys=['a','b','c']
+     5 status ok finished=0 running=0 runs=2
      9 attempt attempt=1 key='a' from_epoch=0
      9 attempt attempt=2 key='b' from_epoch=0
      6 status invoke

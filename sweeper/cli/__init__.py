@@ -9,8 +9,8 @@ from sweeper.signals import StoppedError, answer, last_words, leave
 
 def main() -> None:
     """Entry point, which answers signals before it imports what takes time."""
-    before = " before anything was registered" if sys.argv[1:2] == ["launch"] else ""
-    answer(before)
+    is_launch = sys.argv[1:2] == ["launch"]
+    answer(" before anything was trained; the same command goes on" if is_launch else "")
     try:
         from sweeper.cli.app import run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from sweeper.ledger.connect import open_reader
 from tests.faults import toy
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds; longer is a hang
+PATIENCE = float(os.environ.get("SWEEPER_TEST_PATIENCE", "60"))  # seconds; longer is a hang
 
 counts = {"injected": 0, "lost": 0, "repeated": 0}
 stops: dict[str, list[tuple[float, float]]] = {}  # by phase: seconds to the answer, to the end

@@ -26,8 +26,10 @@ import sweeper.driver.inline
 def drive(arguments: list[str], log: str, environment: Mapping[str, str], **settings: Any) -> None:
     """`sweeper ARGUMENTS` in this process; `settings` are module attributes by dotted name."""
     if log.startswith("/dev/"):
-        os.setsid()  # for the terminal to be this process's, and Ctrl-C a signal to it
-    handle = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        os.setsid()  # for the terminal, if it is opened to be read, to be this process's
+        handle = os.open(log, os.O_RDWR)
+    else:
+        handle = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.environ.update(environment)

@@ -81,5 +81,5 @@ function drawProvenance(place) {
     return el("dl", {}, item("sweep", sweep.name), item("digest of its rows", sweep.digest), item("launched with", list.join(", ")), item("made by", [...new Set(versions)].filter(Boolean).join("; ")),
       item("commit", made.commits.join(", ")), item("on", made.devices.join(", ")), item("training", `${counted(made.attempts, "attempt")}, ${number(made.seconds / 60, 1)} minutes of packs`),
       Object.entries(sweep.unfinished).map(([name, labels]) => item(name, labels.join("; "))));
-  }), el("p", { class: "note" }, `Intervals: ${state.document.interval}. This page needs no network. Arrow keys walk the grid, figures and table; Space selects, Shift adds, Esc clears.`));
+  }), el("p", { class: "note" }, `Intervals: ${state.document.interval}. ${state.document.live ? "" : "This page needs no network. "}Arrow keys walk the grid, figures and table; Space selects, Shift adds, Esc clears.`));
 }

@@ -58,16 +58,16 @@ function drawLive() {
   const sign = lost ? "! " : done === cells ? "✓ " : shown.some((row) => row.state === "running") ? "" : "■ ";
   document.title = shown.length ? `${sign}${done}/${cells} · sweeper` : "sweeper";
   const link = (text, others, more) => el("a", { class: "chip", href: `?${new URLSearchParams(others.map((name) => ["sweep", name]))}`, ...more }, text);
-  keeping($("#live"), (place) => place.replaceChildren(...shown.map(standing), ...troublesOf(state.cells),
+  keeping($("#live"), (place) => place.replaceChildren(...shown.map((row) => standing(row, shown.length > 1)), ...troublesOf(state.cells),
     live.sweeps.length < 2 ? "" : el("nav", { class: "keys", "aria-label": "Sweeps of this database" }, live.sweeps.filter((row) => row.is_grid).flatMap((row) => [
       link(`${row.name} ${row.finished}/${row.cells}`, [row.name], { "aria-current": row.is_shown && "true" }),
       row.is_shown || !shown.length ? null : link("+", [...shown.map((other) => other.name), row.name], { "aria-label": `${row.name} beside` })]))));
 }
 
-function standing(row) {
-  const states = Object.entries(row.states);
+function standing(row, isNamed) {
+  const states = Object.entries(row.states), others = states.filter(([name]) => name !== "finished").map(([name, count]) => `${count} ${name}`);
   return el("div", { class: "standing" },
-    el("p", {}, el("b", {}, `${row.finished}/${row.cells}`), ` ${row.name}: ${states.map(([name, count]) => `${count} ${name}`).join(", ")}`, row.left && ` · ${row.left}`),
+    el("p", {}, el("b", {}, `${row.finished}/${row.cells}`), ` ${[isNamed ? row.name : "cells finished", others.join(", "), row.left].filter(Boolean).join(" · ")}`),
     el("div", { class: "bar", "aria-hidden": "true" }, states.map(([name, count]) => el("i", { "data-state": name, "--part": count }))),
     row.next ? el("p", { class: "note" }, "No driver is at work; go on with ", el("kbd", {}, row.next)) : null);
 }

@@ -111,10 +111,13 @@ class Built:
 
 
 def built() -> Built:
-    """The library of this machine, compiled now unless it has been before."""
-    if os.environ.get("SWEEPER_NATIVE") == "0":
+    """The library of this machine, compiled now unless it has been before.
+
+    It is kept in the cache, or in the directory that SWEEPER_NATIVE names.
+    """
+    if (place := os.environ.get("SWEEPER_NATIVE")) == "0":
         return Built(None, "switched off by SWEEPER_NATIVE=0")
-    return _built(cache_root() / "native")
+    return _built(Path(place) if place else cache_root() / "native")
 
 
 @cache

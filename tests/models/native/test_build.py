@@ -22,6 +22,7 @@ needs_a_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler he
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path))
+    monkeypatch.delenv("SWEEPER_NATIVE")
     monkeypatch.delenv("CC", raising=False)
     return tmp_path / "native"
 

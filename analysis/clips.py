@@ -16,6 +16,7 @@ _CLIPS = text(
     "SELECT labels, note, twin FROM clips WHERE latents = :latents AND part = 'test'"
     " ORDER BY position"
 )
+_LABELS = text("SELECT DISTINCT labels FROM clips WHERE latents = :latents")
 _PREDICTIONS = text(
     "SELECT DISTINCT runs.key, task, subspace, classes FROM predictions"
     " JOIN runs ON runs.id = predictions.run_id JOIN cells ON cells.run_id = runs.id"
@@ -32,6 +33,7 @@ class TestClips:
 
     notes: NDArray[Any]  # [clip]: which note it is, an instrument and a pitch
     twin: NDArray[np.bool_]  # [clip]: the probes were trained on the note at another velocity
+    remarks: tuple[str, ...] = ()  # a line for whatever of the classes the clips tell little of
     # run key → {score: whether each clip is classified rightly}
     correct: dict[str, dict[str, NDArray[np.bool_]]] = field(default_factory=dict)
 
@@ -45,16 +47,32 @@ def load_clips(engine: Engine, sweep: str, frame: pd.DataFrame) -> TestClips | N
     if len(latents) != 1 or not inspect(engine).has_table("predictions"):
         return None
     with engine.connect() as connection:
-        clips = connection.execute(_CLIPS, {"latents": latents.pop()}).all()
+        of_latents = {"latents": latents.pop()}
+        clips = connection.execute(_CLIPS, of_latents).all()
+        known = connection.execute(_LABELS, of_latents).scalars().all()
         said = connection.execute(_PREDICTIONS, {"sweep": sweep}).all()
     if not clips:
         return None
     labels = pd.DataFrame([json.loads(row.labels) for row in clips])
     notes, twin = (np.array([getattr(row, name) for row in clips]) for name in ("note", "twin"))
-    found = TestClips(notes, twin.astype(bool))
+    every = pd.DataFrame([json.loads(row) for row in known])
+    found = TestClips(notes, twin.astype(bool), _remarks(labels, every, notes))
     for key, task, subspace, packed in said:
         classes = np.frombuffer(zlib.decompress(packed), "<u2")
         if len(classes) == len(clips) and task in labels:
             right = classes == labels[task].to_numpy()
             found.correct.setdefault(key, {})[f"{task}_{subspace}"] = right
     return found
+
+
+def _remarks(labels: pd.DataFrame, every: pd.DataFrame, notes: NDArray[Any]) -> tuple[str, ...]:
+    """Of each task, how many classes have no test clip, and how many a single test note."""
+    remarks = []
+    for task in labels:
+        counts = pd.Series(notes).groupby(labels[task].to_numpy()).nunique()
+        absent, alone = every[task].nunique() - len(counts), int((counts == 1).sum())
+        if absent:
+            remarks.append(f"{absent} of {every[task].nunique()} {task} classes have no test clip.")
+        if alone:
+            remarks.append(f"{alone} of {len(counts)} {task} classes in test have a single note.")
+    return tuple(remarks)

@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis.results import TASKS
 
-KINDS = ("multiview", "encoder", "cl-pitch", "cl-instrument")
+BASELINES = ("encoder", "cl-pitch", "cl-instrument")
+KINDS = ("multiview", *BASELINES)
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
 IDENTITY = ["kind", "principle", "objective", "lam"]  # what makes a configuration

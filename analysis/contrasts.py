@@ -78,13 +78,20 @@ def _with_mse(m: Measured, measure: str, points: Places) -> Array:
 
 
 def mse_correlation_of_paths(m: Measured) -> Parts:
-    """Along λ of each principle and objective, reconstruction only at its end."""
-    paths: Parts = {}
+    """Along λ, reconstruction only at its end: means over each principle's and objective's paths.
+
+    A path is of one principle and objective, and has few points: its own ρ tells little.
+    """
+    paths = {}
     for principle, objective in dict.fromkeys(_kinds(m)):
         points = m.where(objective=objective, principle=principle)
         path = np.append(points, m.places(REC))
-        paths[f"{principle} {objective}"] = _with_mse(m, "mean_overall", path)
-    return paths
+        paths[principle, objective] = _with_mse(m, "mean_overall", path)
+    names = dict.fromkeys(name for axis in zip(*paths, strict=True) for name in axis)
+    return {
+        name: np.mean([rho for kind, rho in paths.items() if name in kind], axis=0)
+        for name in names
+    }
 
 
 def _kinds(m: Measured) -> list[tuple[str, str]]:

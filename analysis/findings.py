@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from analysis.claims import ACCURACY, SHARE
@@ -12,7 +13,7 @@ from analysis.intervals import Interval, interval
 from analysis.markdown import markdown_table
 from analysis.measured import Measured
 from analysis.results import MARGINS
-from analysis.thresholds import THRESHOLDS
+from analysis.thresholds import FROZEN, THRESHOLDS
 from analysis.trainings import UNTRAINED, VARIED, Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict, depth, verdicts
 
@@ -84,7 +85,7 @@ def markdown(table: pd.DataFrame, trainings: Trainings) -> str:
         "## λ = 0, apart",
         f"Left out of every claim but the one on adding reconstruction. {UNTRAINED}",
         markdown_table(untrained(trainings)),
-        "## From words to bounds", "Judgement calls, made before the study.", _thresholds(),
+        "## From words to bounds", f"Judgement calls, frozen {FROZEN}.", _thresholds(),
     ]) + "\n"  # fmt: skip
 
 
@@ -111,6 +112,9 @@ def _verdict(row: pd.Series) -> str:
 def untrained(trainings: Trainings) -> pd.DataFrame:
     """One row an objective: margins and change of overall accuracy at λ = 0, with intervals."""
     measured = Measured.of(trainings)
+    measured = measured.only(
+        measured.seeds_of(RECONSTRUCTION_ONLY), np.full(len(measured.points), True)
+    )
     heads = ["", "Δ pitch", "Δ instrument", "overall accuracy, change from reconstruction only"]
     if RECONSTRUCTION_ONLY not in set(measured.points["name"]):
         return pd.DataFrame(columns=heads)

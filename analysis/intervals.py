@@ -67,6 +67,7 @@ class Interval:
     seeds: int
     of_seed: float  # n · V_S: variance of one seed's value; NaN with one seed
     common: float  # V_C; 0 without predictions on test clips
+    freedom: float = math.nan  # of t, where seeds are not paired; else seeds − 1
 
     def half(self, alpha: float = ALPHA, seeds: int | None = None) -> float:
         """Half of the width at confidence 1 − α, of these seeds or as it would be with so many.
@@ -77,7 +78,8 @@ class Interval:
         if self.seeds < 2:
             return math.sqrt(notes) if notes > 0 else math.nan
         n = seeds or self.seeds
-        t = float(stdtrit(n - 1, alpha / 2))
+        freedom = self.seeds - 1 if math.isnan(self.freedom) else self.freedom
+        t = float(stdtrit(freedom * (n - 1) / (self.seeds - 1), alpha / 2))
         return math.sqrt(t * t * self.of_seed / n + notes)
 
     @property

@@ -49,12 +49,15 @@ class Trainings:
         """With test clips, where the database has what the probes said of them."""
         trainings = cls.of(results.frame)
         if results.clips is None:
-            return trainings
+            mixed = results.frame["latents"].nunique() if "latents" in results.frame else 1
+            remark = f"The runs are of {mixed} latents: no test notes that they share."
+            return replace(trainings, remarks=(*trainings.remarks, *[remark] * (mixed > 1)))
         runs = finished_runs(results.frame)
         names = [name_of(run) for _, run in runs.iterrows()]
         said = results.clips.correct
         places = zip(runs["seed"], names, runs["run_key"], strict=True)
         correct = {(seed, name): said.get(key, {}) for seed, name, key in places}
+        trainings = replace(trainings, remarks=(*trainings.remarks, *results.clips.remarks))
         return trainings.with_clips(correct, results.clips.notes, results.clips.twin)
 
     @classmethod
@@ -72,7 +75,7 @@ class Trainings:
             return values
 
         accuracy, valid = table(list(ACCURACIES)), table([f"valid_{name}" for name in ACCURACIES])
-        missing = _missing(points, seeds, accuracy)
+        missing = _missing(points, _cells(frame, points, seeds) & np.isnan(accuracy).all(-1))
         mse = table(["mse"])[..., 0]
         return cls(points, seeds, accuracy, valid, mse, remarks=missing)
 
@@ -111,8 +114,12 @@ class Trainings:
     @property
     def basis(self) -> str:
         """What the intervals rest on, a sentence for a caption."""
-        count = len(self.seeds)
+        there = np.asarray(~np.isnan(self.accuracy).all(axis=-1))
+        grid = (self.points["kind"] == "multiview").to_numpy()
+        ours, theirs = (int(there[:, rows].any(axis=1).sum()) for rows in (grid, ~grid))
+        count = ours or theirs
         seeds = "1 seed: these trainings" if count == 1 else f"{count} seeds"
+        seeds += f" ({theirs} of the baselines)" if theirs > count else ""
         if self.notes is None:
             known = "intervals are over seeds only" if count > 1 else "no intervals"
             return f"{seeds}; no predictions on test clips: {known}."
@@ -128,14 +135,22 @@ def _planned(frame: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def _missing(points: pd.DataFrame, seeds: tuple[int, ...], accuracy: Array) -> tuple[str, ...]:
+def _cells(frame: pd.DataFrame, points: pd.DataFrame, seeds: tuple[int, ...]) -> NDArray[np.bool_]:
+    """[seed, point]: what is planned; the baselines may be with more seeds than the grid."""
+    cells = without_identity(frame[frame["kind"].isin(KINDS) & frame["seed"].isin(seeds)])
+    named = cells.assign(name=[name_of(row) for _, row in cells.iterrows()])
+    known = set(zip(named["seed"], named["name"], strict=True))
+    rows = [[(seed, name) in known for name in points["name"]] for seed in seeds]
+    return np.array(rows, dtype=bool).reshape(len(seeds), len(points))
+
+
+def _missing(points: pd.DataFrame, lacking: NDArray[np.bool_]) -> tuple[str, ...]:
     """One line of what is not finished, the points that lack most seeds first; none if all is."""
-    lacking = np.isnan(accuracy).all(-1)
     if not lacking.any():
         return ()
     counts = pd.Series(lacking.sum(axis=0), index=points["name"])
     names = [
-        f"{name} ({'every seed' if count == len(seeds) else count})"
+        f"{name} ({'every seed' if count == len(lacking) else count})"
         for name, count in counts[counts > 0].sort_values(ascending=False, kind="stable").items()
     ]
     total = f"{lacking.sum()} of {lacking.size} trainings are not finished"

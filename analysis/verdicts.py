@@ -13,6 +13,7 @@ from analysis.configurations import OBJECTIVES
 from analysis.intervals import ALPHA, SAMPLES, Interval, interval
 from analysis.measured import Measured, Places
 from analysis.trainings import Trainings
+from analysis.unpaired import beside_each, unpaired_interval
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 MORE_NOTES = "more test notes"
@@ -51,15 +52,53 @@ def verdicts(
 def _judged(claim: Claim, measured: Measured) -> Verdict:
     try:
         narrowed, rests_on = _narrowed(claim, measured)
-        values = claim.statistic(narrowed)
+        floor = 1 / (max(1, claim.steps(narrowed)) * math.sqrt(12)) if claim.steps else 0.0
+        unpaired = _unpaired(claim, measured, narrowed)
+        if unpaired:
+            parts = _of_all_baselines(claim, unpaired, floor)
+            rests_on += f" ({len(unpaired)} of {_named(claim.baselines)})"
+        else:
+            parts = {n: interval(part, floor) for n, part in claim.statistic(narrowed).items()}
     except ValueError as problem:
         return Verdict(claim, UNDECIDED, {}, 1.0, False, str(problem), "", 0)
-    floor = 1 / (max(1, claim.steps(narrowed)) * math.sqrt(12)) if claim.steps else 0.0
-    parts = {name: interval(part, floor) for name, part in values.items()}
     verdict, level = judge(list(parts.values()), claim.low, claim.high)
     seeds = min(part.seeds for part in parts.values())
     needs = "" if verdict != UNDECIDED else _needs(list(parts.values()), claim.low, claim.high)
     return Verdict(claim, verdict, parts, level, False, needs, rests_on, seeds)
+
+
+def _unpaired(claim: Claim, m: Measured, narrowed: Measured) -> list[Measured]:
+    """The grid's seeds beside each seed of the baselines, where these have more; else nothing."""
+    if not claim.baselines or (set(claim.points) == set(claim.baselines) and not claim.families):
+        return []
+    seeds = np.asarray(m.there[:, m.places(*claim.baselines)].all(axis=1))
+    if not seeds.sum() > len(narrowed.accuracy) > 1:
+        return []
+    kept = m.points["name"].isin(narrowed.points["name"]).to_numpy()
+    needed = _needed(claim, narrowed)
+    few, others = narrowed.only(np.full(len(narrowed.accuracy), True), needed), m.only(seeds, kept)
+    others = others.only(np.full(int(seeds.sum()), True), needed)
+    return beside_each(few, others, few.places(*claim.baselines))
+
+
+def _needed(claim: Claim, m: Measured) -> NDArray[np.bool_]:
+    """[point]: what the claim rests on alone, since there will be many copies of it."""
+    needed: NDArray[np.bool_] = np.array(m.points["name"].isin(claim.points))
+    for name in claim.families:
+        needed[_family(m, name)] = True
+    return needed
+
+
+def _of_all_baselines(claim: Claim, beside: list[Measured], floor: float) -> dict[str, Interval]:
+    values = [claim.statistic(each) for each in beside]
+    return {
+        name: unpaired_interval(np.stack([value[name] for value in values], axis=1), floor)
+        for name in values[0]
+    }
+
+
+def _named(baselines: tuple[str, ...]) -> str:
+    return " and ".join(baselines)
 
 
 def judge(parts: list[Interval], low: float, high: float) -> tuple[str, float]:
@@ -127,7 +166,7 @@ def _narrowed(claim: Claim, m: Measured) -> tuple[Measured, str]:
         if points[places].mean() < _COVERED:
             raise ValueError(f"finished trainings of {name}")
     if not seeds.any():
-        raise ValueError("finished trainings of every configuration that it rests on")
+        raise ValueError("finished trainings of all that it rests on")
     return m.only(seeds, points), _described(claim, m, family, seeds, points)
 
 

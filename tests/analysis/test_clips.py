@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from analysis.clips import load_clips
-from tests.analysis.synthetic import frame, full_rows
+from analysis.trainings import Trainings
+from tests.analysis.synthetic import frame, full_rows, results
 
 
 @pytest.fixture
@@ -47,6 +49,27 @@ def test_what_was_said_rightly_is_known_clip_by_clip(predicted) -> None:
     assert clips is not None and clips.notes.tolist() == [0, 1, 2]
     assert clips.correct["k"]["pitch_private"].tolist() == [True, True, False]
     assert not clips.twin.any()
+    assert clips.remarks == ("3 of 3 pitch classes in test have a single note.",)
+
+
+def test_classes_that_test_lacks_are_counted_in_one_line(predicted) -> None:
+    with predicted.begin() as connection:
+        for label in (1, 7, 8):
+            row = {"labels": json.dumps({"pitch": label})}
+            connection.execute(
+                text("INSERT INTO clips VALUES ('f', 'train', 9, :labels, 9, 0)"), row
+            )
+        connection.execute(text("UPDATE clips SET labels = '{\"pitch\": 1}' WHERE part = 'test'"))
+    clips = load_clips(predicted, "a", frame(full_rows(1)).assign(latents="f"))
+    assert clips is not None and clips.remarks == ("2 of 3 pitch classes have no test clip.",)
+
+
+def test_runs_of_several_latents_are_one_line_and_have_the_intervals_of_seeds() -> None:
+    whole = results(full_rows(2))
+    rows = whole.frame.assign(latents=["f", "g"] * (len(whole.frame) // 2))
+    mixed = Trainings.of_results(replace(whole, frame=rows))
+    assert mixed.remarks == ("The runs are of 2 latents: no test notes that they share.",)
+    assert "intervals are over seeds only" in mixed.basis
 
 
 @pytest.mark.parametrize("latents", ["g", ["f", "g"]])

@@ -9,6 +9,7 @@ from statsmodels.stats.anova import anova_lm
 
 from analysis.intervals import ALPHA, Interval, interval, note_weights
 from analysis.trainings import Array
+from analysis.unpaired import unpaired_interval
 from tests.analysis.planted import classified
 
 TWO_POINTS = np.array([[0.74], [0.68]])  # accuracies of a configuration and its reference
@@ -121,6 +122,30 @@ def covered(seeds: int, repeats: int, notes: int = 100) -> float:
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_95_percent_intervals_cover_between_93_and_98_percent(seeds: int) -> None:
     assert 0.93 <= covered(seeds, repeats=1500) <= 0.98
+
+
+def unpaired(seeds: int, baselines: int, random: np.random.Generator) -> Interval:
+    """Of a configuration with some seeds less a baseline with others, on the same notes."""
+    right, note = classified(TWO_POINTS, seeds + baselines, 60, random)
+    ours, theirs = (
+        drawn(right[rows, point, 0].astype(float), note, 100)
+        for point, rows in enumerate((slice(seeds), slice(seeds, None)))
+    )
+    return unpaired_interval(ours[:, None] - theirs[None, :])
+
+
+@pytest.mark.parametrize(("seeds", "baselines"), [(3, 9), (5, 10)])
+def test_intervals_of_unpaired_seeds_cover_too(seeds: int, baselines: int) -> None:
+    random = np.random.default_rng(seeds)
+    found = [unpaired(seeds, baselines, random) for _ in range(600)]
+    assert 0.93 <= np.mean([each.low <= TRUTH <= each.high for each in found]) <= 0.985
+
+
+def test_without_notes_the_unpaired_interval_is_welch_s() -> None:
+    ours, theirs = np.array([0.1, 0.3, 0.2]), np.array([0.0, 0.4, 0.1, 0.2, 0.6])
+    found = unpaired_interval((ours[:, None] - theirs[None, :])[..., None])
+    low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((low, high))
 
 
 def nested(contrast: Array, random: np.random.Generator, samples: int = 200) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import pytest
 from statsmodels.stats.anova import AnovaRM
 
 from analysis.anova import anova
-from analysis.findings import findings, markdown
+from analysis.findings import findings, markdown, untrained
 from analysis.intervals import Interval
 from analysis.trainings import Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, judge, verdicts
@@ -68,6 +68,37 @@ def test_under_the_null_hardly_any_claim_of_an_effect_is_supported() -> None:
         supported += effects.count(SUPPORTED)
         judged += len(effects)
     assert supported / judged <= 0.02
+
+
+def test_all_seeds_of_a_baseline_count_though_the_grid_has_fewer(true: Trainings) -> None:
+    few, grid = 3, (true.points["kind"] == "multiview").to_numpy()
+    correct, accuracy, valid = (
+        np.array(values) for values in (true.correct, true.accuracy, true.valid)
+    )
+    for values in (correct, accuracy, valid):
+        values[np.ix_(np.arange(few, 5), grid)] = np.nan
+    fewer = replace(true, correct=correct, accuracy=accuracy, valid=valid)
+    assert fewer.basis.startswith("3 seeds (5 of the baselines) × ")
+    found = {found.claim.key: found for found in verdicts(fewer)}
+    for key, baseline in (("3", "cl-pitch"), ("10", "cl-instrument"), ("k", "encoder")):
+        assert found[key].seeds == few and f"(5 of {baseline})" in found[key].rests_on
+    assert found["6"].seeds == 5 and found["7"].seeds == few
+    assert untrained(fewer).iloc[0, 0] == "SIM (3 of 3)"
+
+
+def test_seeds_of_baselines_alone_are_no_missing_trainings_of_the_grid() -> None:
+    rows = [row for row in full_rows(4) if row["kind"] != "multiview" or row["seed"] < 2]
+    trainings = Trainings.of(frame(rows))
+    assert trainings.remarks == () and trainings.basis.startswith("2 seeds (4 of the baselines);")
+    assert markdown(findings(trainings), trainings)
+
+
+def test_without_predictions_a_verdict_says_that_it_is_of_seeds_only() -> None:
+    trainings = Trainings.of(frame(full_rows(3)))
+    table = findings(trainings)
+    settled = table[table["verdict"] != UNDECIDED]
+    assert len(settled) and settled["ours"].str.endswith("(seeds only)").all()
+    assert not table["holm"].any() and "Of seeds only" in markdown(table, trainings)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from sweeper.driver.outbox import append_to_spool
 from sweeper.errors import SweeperError
 from sweeper.events import Noted
-from sweeper.storage.files import Storage, ledger_root, write_atomically
+from sweeper.storage.files import Storage, check_writable, ledger_root, write_atomically
 
 
 @pytest.fixture(params=["directory", "uri"])
@@ -96,6 +96,16 @@ def test_a_uri_that_means_nothing_is_told(tmp_path: Path) -> None:
 )
 def test_a_ledgers_folder_stands_before_the_query_of_a_uri(base: str, root: str) -> None:
     assert ledger_root(base, "x") == root
+
+
+@pytest.mark.parametrize("bad", ["SWEEPER_CACHE", "--storage"])
+def test_a_place_that_cannot_be_written_is_told_by_the_option_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    nowhere = "/dev/null/x"
+    monkeypatch.setenv("SWEEPER_CACHE", nowhere if bad == "SWEEPER_CACHE" else str(tmp_path))
+    with pytest.raises(SweeperError, match=f"cannot write to {nowhere} .*directory by {bad}"):
+        check_writable(nowhere if bad == "--storage" else None)
 
 
 def test_what_is_kept_is_its_users_alone(storage: Storage, tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def _line(db: str, error: DatabaseError | sqlite3.DatabaseError) -> str:
         return f"{db} is read-only; make it writable or name another file with --db"
     if "unable to open" in reason:
         return f"cannot open {db}: its directory is missing or closed to you"
+    if "disk I/O error" in reason or "is full" in reason:
+        return f"{db}: its disk has no room, or is broken ({reason}); see to that and try again"
     if "locked" in reason:
         return f"{db} is locked by another program; close that, or wait, and try again"
     return f"{db}: {reason}"

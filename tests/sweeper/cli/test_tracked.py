@@ -13,7 +13,6 @@ from tests.sweeper.cli.conftest import Refused, Sweeper
 
 WRITERS = (
     "launch --grid smoke --preset smoke --executor inline",
-    "launch --grid smoke --preset smoke --dry-run",
     "resume",
     "search",
     "recover",
@@ -39,6 +38,7 @@ def test_a_database_that_git_keeps_is_written_to_by_its_name_alone(
         refused("name a database of your own with --db FILE", *line.split())
     refused("is not a database of sweeper", "resume", "--db", "results.db")
     refused("is not a database of sweeper", "status")
+    refused("is not a database of sweeper", "launch", "--grid", "smoke", "--dry-run")
     assert command("resume", "a b", "results.db") == "sweeper resume 'a b' --db results.db"
     assert recovery("results.db") == "sweeper recover --db results.db"
 

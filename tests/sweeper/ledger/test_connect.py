@@ -8,12 +8,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, inspect, text
 
 from sweeper.errors import SweeperError
 from sweeper.ledger import filesystem, read
 from sweeper.ledger.connect import fold_log, open_reader, open_writer, writer
+from sweeper.ledger.url import database_url
 from sweeper.ledger.write import Ledger
+from tests.sweeper.ledger.conftest import new_database
 
 
 def test_the_writer_is_durable(file: str) -> None:
@@ -93,15 +95,25 @@ def test_a_newer_schema_is_refused(db: str, opens: object) -> None:
         opens(db)  # type: ignore[operator]
 
 
-def test_another_programs_database_is_left_alone(file: str) -> None:
-    connection = sqlite3.connect(file)
-    connection.execute("CREATE TABLE songs (title TEXT)")
-    connection.commit()
-    connection.close()
+def test_another_programs_database_is_left_alone(db: str) -> None:
+    other = create_engine(database_url(db))
+    with other.begin() as connection:
+        connection.execute(text("CREATE TABLE songs (title TEXT)"))
     with pytest.raises(SweeperError, match="tables of another program"):
-        open_writer(file)
+        open_writer(db)
     with pytest.raises(SweeperError, match="not a database of sweeper"):
-        open_reader(file)
+        open_reader(db)
+    assert inspect(other).get_table_names() == ["songs"]
+    other.dispose()
+
+
+def test_reading_makes_no_schema_in_an_empty_server(server: str) -> None:
+    db = new_database(server)
+    with pytest.raises(SweeperError, match="not a database of sweeper"):
+        open_reader(db)
+    other = create_engine(db)
+    assert inspect(other).get_table_names() == []
+    other.dispose()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only files")

@@ -85,7 +85,7 @@ class Principle:
 
     sim: Objective
     sep: Objective
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 PRINCIPLES = {

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 0.3
 VITAL = ("raylet", "gcs_server")  # their agents take the raylet along
+STOPPED_SECONDS = 15.0  # a vital process may be under SIGSTOP: nothing goes on meanwhile
 SILENCE_SECONDS = 20.0  # of somebody else's cluster, which may restart its GCS
 ASK_SECONDS = 2.0  # between two questions
 CONNECT_SECONDS = 4.0
@@ -101,6 +102,7 @@ class OwnProcesses:
 
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
+        self._stopped: dict[int, float] = {}  # since when each of them has been seen so
 
     def __call__(self) -> str | None:
         if len(self._known) < len(VITAL):
@@ -108,7 +110,16 @@ class OwnProcesses:
         for pid, name in self._known.items():
             if not _lives(pid):
                 return f"its {name} (process {pid}) has crashed or was killed"
+            if (seconds := self._seconds_stopped(pid)) > STOPPED_SECONDS:
+                return f"its {name} (process {pid}) has been stopped for {seconds:.0f} s"
         return None
+
+    def _seconds_stopped(self, pid: int) -> float:
+        """How long a process has been seen under SIGSTOP without a break."""
+        if _stat(pid)[1] != "T":
+            self._stopped.pop(pid, None)
+            return 0.0
+        return time.monotonic() - self._stopped.setdefault(pid, time.monotonic())
 
 
 def _children() -> dict[int, str]:

@@ -20,6 +20,8 @@ from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig, canonical_json
 from sweeper.study.grid import Cell
 
+LONGEST_STEM = 200  # bytes of a file's name; file systems take 255, endings included
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -93,7 +95,12 @@ def leave_manifest(storage: Storage, manifest: Manifest) -> None:
         {"cell": dataclasses.asdict(cell), "run": run.to_json()} for cell, run in manifest.cells
     ]
     extra = [run.to_json() for run in manifest.extra_runs]
-    document = {"options": dict(manifest.options), "cells": cells, "extra": extra}
+    document = {
+        "name": manifest.name,
+        "options": dict(manifest.options),
+        "cells": cells,
+        "extra": extra,
+    }
     storage.write_json(_manifest_of(manifest.name), document)
 
 
@@ -103,18 +110,29 @@ def remove_manifest(storage: Storage, sweep: str) -> None:
 
 
 def _manifest_of(sweep: str) -> str:
-    return f"sweeps/{quote(sweep, safe='')}.json"
+    """The file of a name, or of its digest where a file's name would be too long."""
+    stem = quote(sweep, safe="")
+    return f"sweeps/{stem if len(stem) <= LONGEST_STEM else _digest(sweep)}.json"
 
 
 def manifest_names(storage: Storage) -> list[str]:
     """The sweeps of a ledger that have left a manifest."""
     files = (file for file in storage.names("sweeps") if file.endswith(".json"))
-    return [unquote(file.removesuffix(".json")) for file in files]
+    return [_name_of(storage, file) for file in files]
+
+
+def _name_of(storage: Storage, file: str) -> str:
+    stem = file.removesuffix(".json")
+    if len(stem) != len(_digest("")) or not isinstance(
+        document := storage.read_json(f"sweeps/{file}"), dict
+    ):
+        return unquote(stem)
+    return str(document.get("name", unquote(stem)))
 
 
 def read_manifest(storage: Storage, name: str) -> Manifest:
     """A sweep's manifest. Raises SweeperError when it is damaged."""
-    document = storage.read_json(f"sweeps/{quote(name, safe='')}.json")
+    document = storage.read_json(_manifest_of(name))
     try:
         return Manifest(
             name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -93,6 +94,28 @@ def test_a_raylet_that_dies_before_anybody_looked_is_dead(
     raylet.kill()
     os.waitid(os.P_PID, raylet.pid, os.WEXITED | os.WNOWAIT)
     assert OwnProcesses()()
+
+
+def test_a_raylet_that_stays_stopped_is_dead_and_one_that_goes_on_is_not(
+    raylet: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    dead = OwnProcesses()
+    for _ in range(2):
+        raylet.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, raylet.pid, os.WSTOPPED | os.WNOWAIT)
+        assert dead() is None
+        now[0] += 15
+        assert dead() is None
+        raylet.send_signal(signal.SIGCONT)
+        os.waitid(os.P_PID, raylet.pid, os.WCONTINUED)
+        assert dead() is None
+    raylet.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, raylet.pid, os.WSTOPPED)
+    assert dead() is None
+    now[0] += 16
+    assert dead() == f"its raylet (process {raylet.pid}) has been stopped for 16 s"
 
 
 def test_a_distant_cluster_is_lost_after_a_while_of_silence(

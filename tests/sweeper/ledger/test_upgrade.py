@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from sweeper.ledger import check, connect, read, upgrade
 from sweeper.ledger.connect import open_reader, open_writer, writer
@@ -150,6 +150,27 @@ def test_an_older_database_is_upgraded_in_place_with_a_backup(file: str) -> None
     assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     assert backup.execute("SELECT COUNT(*) FROM scores").fetchall() == [(1,)]
     backup.close()
+
+
+@pytest.mark.parametrize("backups", [0, 1])
+def test_two_drivers_that_upgrade_at_once_both_go_on(
+    file: str, monkeypatch: pytest.MonkeyPatch, backups: int
+) -> None:
+    """The other is through when this one, which has seen the old schema, begins."""
+    restored(RELEASED[0], file)
+    for _ in range(backups):  # of an upgrade that was killed
+        Path(f"{file}.backup-0001").write_text("half")
+    back_up = upgrade.back_up
+
+    def other_comes_first(engine: Engine, version: str) -> None:
+        monkeypatch.setattr(upgrade, "back_up", back_up)
+        open_writer(file).dispose()
+        back_up(engine, version)
+
+    monkeypatch.setattr(upgrade, "back_up", other_comes_first)
+    with writer(file) as engine:
+        assert read.results(engine, "a")["state"].to_list()[0] == "finished"
+    assert len(list(Path(file).parent.glob("*.backup-0001*"))) == 2 + backups
 
 
 @pytest.mark.usefixtures("next_release")

@@ -98,6 +98,7 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
         [*[_POINTER] * 4, _LONG, _POINTER, _POINTER, _LONG, _POINTER, _POINTER],
         None,
     ),
+    "multiply_adds": ([_LONG, _POINTER], ctypes.c_double),
     "terms_alone": ([*[_POINTER] * 5], ctypes.c_float),
 }
 

@@ -538,6 +538,18 @@ void save(void *arena, const Sizes *s, int decoder, float *weights, float *first
   move_layers(&n, &n.v, decoder, second, 1);
 }
 
+/* The machine's peak: multiply-adds of registers alone, enough of them at once to hide how long one
+ * takes. Returns their operations. */
+double multiply_adds(long rounds, float *out) {
+  enum { CHAINS = 12 };
+  V acc[CHAINS], x = all(0.5f), y = all(out[0]);
+  UNROLLED for (int c = 0; c < CHAINS; c++) acc[c] = (V){0};
+  for (long round = 0; round < rounds; round++)
+    UNROLLED for (int c = 0; c < CHAINS; c++) acc[c] = acc[c] * x + y;
+  for (int c = 0; c < CHAINS; c++) out[0] += sum(acc[c]);
+  return 2.0 * CHAINS * LANES * (double)rounds;
+}
+
 /* L_dis alone, of latents z (S, 2, B, T, L), and dz likewise. */
 float terms_alone(void *arena, const Sizes *s, const Run *r, const float *z, float *dz) {
   memset(arena, 0, (size_t)arena_bytes(s));

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from models.multiview import ModelShape
+from models.native.build import built
 from sweeper.bench.baselines import GraphedLoop, PlainLoop, StackedLoop, TunedLoop
 from sweeper.bench.problem import Problem
 from sweeper.bench.workers import finish
@@ -43,6 +44,12 @@ class Method:
 def packed(problem: Problem) -> Method:
     """Ours: one epoch of the pack a round, its bookkeeping and validation included."""
     return Method(problem.trainer().train_epoch, problem.steps * len(problem.runs))
+
+
+def packed_by_torch(problem: Problem) -> Method:
+    """The same pack with torch's steps."""
+    trainer = problem.trainer(native=False)
+    return Method(trainer.train_epoch, problem.steps * len(problem.runs))
 
 
 def one_by_one(loop: type[PlainLoop] | type[TunedLoop]) -> Callable[[Problem], Method]:
@@ -85,13 +92,25 @@ def bare_products(problem: Problem) -> Method:
     return Method(multiply, STEPS_IN_TURN * PRODUCTS_AT_ONCE)
 
 
+def multiply_adds(problem: Problem) -> Method:
+    """The peak: as many operations as so many steps have, on a core's registers alone."""
+    library = built().library
+    assert library is not None
+    out, run_steps = torch.ones(1), 5 * PRODUCTS_AT_ONCE
+    wanted = run_steps * flops_of(problem.shape, problem.rows)
+    rounds = max(1, round(wanted / library.multiply_adds(1, out.data_ptr())))
+    return Method(lambda: library.multiply_adds(rounds, out.data_ptr()), run_steps)
+
+
 METHODS: dict[str, Callable[[Problem], Method]] = {
     "ours": packed,
+    "torch": packed_by_torch,
     "b0": one_by_one(PlainLoop),
     "b1": one_by_one(TunedLoop),
     "b2": one_by_one(GraphedLoop),
     "vmap": stacked,
     "products": bare_products,
+    "peak": multiply_adds,
 }
 _built: dict[str, Method] = {}  # in this worker
 

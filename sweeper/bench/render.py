@@ -16,6 +16,7 @@ from sweeper.bench.suite import FULL, QUICK, choose_device, measure
 Report = dict[str, Any]
 
 BASELINES = {
+    "torch": "the same packs, steps by torch",
     "b0": "plain loop, one run at a time",
     "b0_per_core": "plain loop, one process a core",
     "b1": "tuned loop, one run at a time",
@@ -64,7 +65,10 @@ def _heading(report: Report) -> list[Text]:
     device = "" if machine["device"] == "cpu" else f" · {machine['device']}"
     last = max(held["losses"], key=int)
     return [
-        Text(f"{machine['cpu']}, {machine['cores']} cores{device} · torch {machine['torch']}"),
+        Text(
+            f"{machine['cpu']}, {machine['cores']} cores{device} · torch {machine['torch']} · "
+            f"our steps: {machine['engine']}"
+        ),
         Text(
             f"{shape['runs']} runs in packs of {packs} · {shape['tokens']} frames × "
             f"{shape['features']} bands, {shape['rows']} rows a step",
@@ -97,12 +101,18 @@ def _pace(name: str, arm: Report) -> tuple[str, str, str]:
 
 def _ceilings(report: Report) -> list[Text]:
     found = report["ceilings"]
-    low, high = report["gemm_share_interval"]
+    shares = [("of the speed of torch's bare products", "gemm_share", found["products_gflops"])]
+    if report["peak_share"] is not None:
+        peak = report["arms"]["peak"]["gflops"]
+        shares.insert(0, ("of the cores' multiply-add peak", "peak_share", peak))
     return [
-        Text(
-            f"{report['gemm_share']:.0%} ({low:.0%} – {high:.0%}) of the speed of the bare matrix "
-            f"products, {found['products_gflops']:.0f} GFLOP/s",
-            style="bold",
+        *(
+            Text(
+                f"{report[key]:.0%} ({report[f'{key}_interval'][0]:.0%} – "
+                f"{report[f'{key}_interval'][1]:.0%}) {what}, {rate:.0f} GFLOP/s",
+                style="bold",
+            )
+            for what, key, rate in shares
         ),
         Text(
             f"large products {found['square_gflops']:.0f} GFLOP/s "

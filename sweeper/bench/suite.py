@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.native.build import built
+from models.native.engine import NATIVE
 from sweeper.bench import cold_start, encoding, equivalence
 from sweeper.bench.methods import FORMULA, build, flops_of
 from sweeper.bench.problem import Problem, auto_packs
@@ -130,6 +132,10 @@ def _methods(
         TimedMethod("vmap", workers, "vmap"),
         TimedMethod("products", workers, "products"),
     ]
+    if base.device == "cpu":
+        methods.insert(1, TimedMethod("torch", workers, "torch"))
+        if built().library is not None:
+            methods.append(TimedMethod("peak", workers, "peak"))
     if base.device == "cuda":
         methods.append(TimedMethod("b2", alone, "b2", threads=(default,)))
     for method in methods:
@@ -140,14 +146,17 @@ def _methods(
 
 def _compared(methods: Sequence[TimedMethod], problem: Problem) -> dict[str, Any]:
     """How many times as fast as each baseline ours is, and what share of the bare products' rate
-    it reaches, block by block; and each method for itself, losses left out of its GFLOP/s."""
+    and of the cores' peak it reaches, block by block; and each method for itself, losses left out
+    of its GFLOP/s. No share of the peak without a compiler, or on a GPU."""
     flops, ours = flops_of(problem.shape, problem.rows), methods[0].seconds
     times = {method.name: interval(ratios(method.seconds, ours)) for method in methods[1:]}
-    share = times.pop("products")
+    share, peak = times.pop("products"), times.pop("peak", None)
     return {
         "ratios": {name: asdict(times[name]) for name in times},
         "gemm_share": share.median,
         "gemm_share_interval": [share.low, share.high],
+        "peak_share": peak and peak.median,
+        "peak_share_interval": peak and [peak.low, peak.high],
         "arms": {
             method.name: {
                 "ms_per_run_step": 1e3 * float(np.median(method.seconds)),
@@ -167,9 +176,17 @@ def _machine(device: str) -> dict[str, Any]:
         "cores": len(_cores()),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
+        "engine": _engine(device),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
+
+
+def _engine(device: str) -> str:
+    """What takes our steps."""
+    if device != "cpu":
+        return "torch"
+    return "torch" if built().library is None else NATIVE
 
 
 def _cpu() -> str:

@@ -41,10 +41,19 @@ TINY = Settings(
 )
 NUMBERS = {"median": float, "low": float, "high": float}
 SCHEMA = {
-    "ratios": dict.fromkeys(("b0", "b0_per_core", "b1", "b1_per_core", "vmap"), NUMBERS),
+    "ratios": dict.fromkeys(("torch", "b0", "b0_per_core", "b1", "b1_per_core", "vmap"), NUMBERS),
     "gemm_share": float,
     "gemm_share_interval": list,
-    "machine": {"cpu": str, "cores": int, "torch": str, "threads": int, "device": str},
+    "peak_share": (float, type(None)),
+    "peak_share_interval": (list, type(None)),
+    "machine": {
+        "cpu": str,
+        "cores": int,
+        "torch": str,
+        "threads": int,
+        "device": str,
+        "engine": str,
+    },
     "shape": {"runs": int, "packs": list, "flops_per_run_step": int, "flops_formula": str},
     "fidelity": {"runs": int, "gradient": float, "losses": {"10": float, "100": float}},
     "arms": {"ours": {"ms_per_run_step": float, "gflops": float, "blocks": list}},

@@ -87,7 +87,7 @@ typedef struct {
   Layers w, m, v;       /* weights and AdamW's moments */
   float *w2t, *w3t, *w4t; /* (out, in), for the inputs' gradients */
   float *x, *hidden, *z, *wide, *error;       /* (M, D), (M, S·H), (M, J), (M, H), (M, D) */
-  float *dz, *dwide, *dhidden;                /* error becomes its own gradient */
+  float *dz, *dwide;    /* error becomes its own gradient, wide later the hidden units' */
   float *db1, *db2, *db3, *db4;
   float *pooled, *dpooled, *centred, *power;  /* of one subspace */
   float *sim, *up, *up_t;                     /* (B, B) */
@@ -125,7 +125,6 @@ static long lay_out(Net *n, const Sizes *s, uintptr_t place) {
   n->x = take(&next, m * n->D), n->hidden = take(&next, m * n->S * n->H);
   n->z = take(&next, m * n->J), n->wide = take(&next, m * n->H), n->error = take(&next, m * n->D);
   n->dz = take(&next, m * n->J), n->dwide = take(&next, m * n->H);
-  n->dhidden = take(&next, m * n->S * n->H);
   n->db1 = take(&next, (long)n->S * n->H), n->db2 = take(&next, n->J);
   n->db3 = take(&next, n->H), n->db4 = take(&next, n->D);
   n->pooled = take(&next, 2L * n->B * n->L), n->dpooled = take(&next, 2L * n->B * n->L);
@@ -381,7 +380,7 @@ static void encoder_backward(const Net *n, int s, Update o) {
   int M = n->M, H = n->H, L = n->L, D = n->D;
   const Layers *w = &n->w, *m = &n->m, *v = &n->v;
   long one = (long)s * H * D, two = (long)s * H * L, bias1 = (long)s * H, bias2 = (long)s * L;
-  float *dz = n->dz + bias2 * M, *hidden = n->hidden + bias1 * M, *dhidden = n->dhidden + bias1 * M;
+  float *dz = n->dz + bias2 * M, *hidden = n->hidden + bias1 * M, *dhidden = n->wide;
   input_gradient(M, H, L, dz, n->w2t + two, dhidden, hidden, 0, n->db1 + bias1);
   weight_step(H, L, M, hidden, dz, w->w2 + two, m->w2 + two, v->w2 + two, o);
   bias_step(L, n->db2 + bias2, w->b2 + bias2, m->b2 + bias2, v->b2 + bias2, o);
@@ -543,7 +542,8 @@ void save(void *arena, const Sizes *s, int decoder, float *weights, float *first
 double multiply_adds(long rounds, float *out) {
   enum { CHAINS = 12 };
   V acc[CHAINS], x = all(0.5f), y = all(out[0]);
-  UNROLLED for (int c = 0; c < CHAINS; c++) acc[c] = (V){0};
+  /* Chains of different numbers: of equal ones a compiler makes one. */
+  UNROLLED for (int c = 0; c < CHAINS; c++) acc[c] = all((float)c * out[0]);
   for (long round = 0; round < rounds; round++)
     UNROLLED for (int c = 0; c < CHAINS; c++) acc[c] = acc[c] * x + y;
   for (int c = 0; c < CHAINS; c++) out[0] += sum(acc[c]);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from analysis.document import SCHEMA
 from sweeper.ledger.connect import open_reader
 from sweeper.page.document import document_of
+from sweeper.page.watch import Watch
 from tests.page.planted import plant
 from tests.sweeper.cli.conftest import Sweeper, sweeper
 from tests.sweeper.ledger.conftest import new_database, server
@@ -116,3 +118,6 @@ def test_a_document_from_postgresql_is_the_one_from_sqlite(server: str, place: P
         made.append(document_of(engine, ["first"], "x.db"))
         engine.dispose()
     assert made[0] == made[1]
+    live = asyncio.run(Watch(url, []).newest(())).document  # as `serve` makes it
+    assert live["sweeps"][0]["cells"] == made[0]["sweeps"][0]["cells"]
+    assert (live["live"]["trouble"], live["live"]["sweeps"][0]["finished"]) == (None, 57)

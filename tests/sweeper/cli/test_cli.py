@@ -132,7 +132,8 @@ def test_the_dry_run_prints_the_plan_and_touches_nothing(
 def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: str) -> None:
     code, out, _ = sweeper("status", "--json", "--db", half_done)
     assert code == 0
-    assert json.loads(out) == {
+    found = json.loads(out)  # with what else `status` tells: its own tests
+    assert found == found | {
         "sweep": "a",
         "note": None,
         "commit": None,

@@ -22,7 +22,7 @@ from torch import Tensor
 from models.adamw import BETAS, EPS
 from models.multiview import Layout, ModelShape
 from models.native.build import AdamW, Run, Sizes, built
-from models.objectives import PRINCIPLES, Principle
+from models.objectives import PRINCIPLES, Objective
 from models.pack.loss import LossTerm
 from models.pack.runs import PackRun
 from models.pack.validation import Losses, Validation
@@ -257,11 +257,12 @@ def agrees(term: LossTerm) -> bool:
 
     Whoever edits a principle, or registers another under its name, gets what he wrote.
     """
-    return _agrees(term, PRINCIPLES[term.principle])
+    registered = PRINCIPLES[term.principle]
+    return _agrees(term, registered.sim, registered.sep)
 
 
 @cache
-def _agrees(term: LossTerm, _registered: Principle) -> bool:
+def _agrees(term: LossTerm, _sim: Objective, _sep: Objective) -> bool:
     shape, model = ModelShape(1, 3, 3, 3), ModelSpec(pool="flatten")
     z = torch.randn(1, 2, 5, 2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     with torch.enable_grad():

@@ -13,13 +13,14 @@ from sweeper.cli import sweep as study
 from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
+from sweeper.cli.options import console
 from sweeper.console.words import printable
 from sweeper.errors import SweeperError, redact
 
 app = typer.Typer(
     name="sweeper",
     help="Ablation sweeps with a results database: train a grid of cells, resume it, draw it.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     epilog="Start here: [bold]sweeper launch --grid smoke --preset smoke --db try.db[/bold]",
@@ -54,6 +55,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -61,7 +63,18 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is not None:
+        return
+    from sweeper.ledger.connect import is_there
+    from sweeper.ledger.url import DEFAULT
+
+    if is_there(DEFAULT):
+        from sweeper.commands.list import show_next
+
+        show_next(DEFAULT, False, console())
+        typer.echo("\nall commands: sweeper --help")
+    else:
+        typer.echo(context.get_help())
 
 
 def run() -> int | None:

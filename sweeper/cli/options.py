@@ -32,6 +32,9 @@ class Table(StrEnum):
     parquet = "parquet"
     json = "json"
     document = "document"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
 
 
 class Drawing(StrEnum):
@@ -150,6 +153,14 @@ Storage = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CMD",
+        help="Run this when the sweep ends, however it does, with SWEEPER_OUTCOME, _SWEEP, "
+        "_EXIT_CODE, _FINISHED, _TOTAL and _DB in its environment.",
+    ),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")]
 
 

@@ -20,6 +20,7 @@ from sweeper.cli.options import (
     GridName,
     Name,
     Names,
+    Notify,
     OptionalDataset,
     Picture,
     PresetName,
@@ -72,6 +73,7 @@ def launch(
     page: Annotated[
         bool, typer.Option("--page", help="Show the sweep in a browser while it trains.")
     ] = False,
+    notify: Notify = None,
 ) -> None:
     """Train every cell of a grid that is not done yet, and store what it scores.
 
@@ -81,6 +83,7 @@ def launch(
     """
     from sweeper import plugins
     from sweeper.commands import launch as launching
+    from sweeper.commands.notify import notified
     from sweeper.ledger.url import DEFAULT, to_write
     from sweeper.study.grid import grid_text
     from sweeper.study.request import Request
@@ -104,17 +107,21 @@ def launch(
         launching.dry_run(request, db or DEFAULT, name, console())
         return
     made_by = launching.executor_of(executor.value, address)
-    code = launching.launch(
-        request,
-        to_write(db),
-        name,
-        made_by,
-        note=note,
-        retry_failed=retry_failed,
-        page=page,
-        console=console(),
-    )
-    raise typer.Exit(code)
+    where, out = to_write(db), console()
+
+    def work() -> int:
+        return launching.launch(
+            request,
+            where,
+            name,
+            made_by,
+            note=note,
+            retry_failed=retry_failed,
+            page=page,
+            console=out,
+        )
+
+    raise typer.Exit(notified(notify, where, request.sweep_name(name), out, work))
 
 
 def resume(
@@ -123,16 +130,20 @@ def resume(
     address: Address = None,
     retry_failed: RetryFailed = False,
     executor: Executor = Where.ray,
+    notify: Notify = None,
 ) -> None:
     """Go on with a sweep: train what is missing, and nothing else."""
     from sweeper.commands import launch as launching
+    from sweeper.commands.notify import notified
     from sweeper.ledger.url import to_write
 
     made_by = launching.executor_of(executor.value, address)
-    code = launching.resume(
-        name, to_write(db), made_by, retry_failed=retry_failed, console=console()
-    )
-    raise typer.Exit(code)
+    where, out = to_write(db), console()
+
+    def work() -> int:
+        return launching.resume(name, where, made_by, retry_failed=retry_failed, console=out)
+
+    raise typer.Exit(notified(notify, where, name, out, work))
 
 
 def recover(db: DbToWrite = None, storage: Storage = None) -> None:
@@ -150,11 +161,21 @@ def status(
         bool, typer.Option("--watch", help="Go on looking until nothing trains any more.")
     ] = False,
     as_json: AsJson = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every sweep in a line, and what to type next.")
+    ] = False,
 ) -> None:
-    """Show how a sweep stands. Reads only.
+    """Show how a sweep stands, or with --all how every one does. Reads only.
 
     With --watch the exit code is the sweep's: 0 all finished, 2 something is missing or failed.
     """
+    if every:
+        from sweeper.commands.list import show_next
+
+        if name is not None or watch:
+            raise SweeperError("--all is every sweep, once; leave out the name and --watch, or it")
+        show_next(db, as_json, console())
+        return
     from sweeper.commands.status import show
 
     raise typer.Exit(show(db, name, watch=watch, as_json=as_json, console=console()))
@@ -264,11 +285,13 @@ def export(
         Table,
         typer.Option(
             "--format",
-            help="csv, parquet, json, or document: all that the report page shows, as one JSON.",
+            help="csv, parquet, json; document: all that the report page shows, as one JSON; "
+            "or tensorboard, mlflow, wandb (offline): the finished runs as its logs.",
         ),
     ] = Table.csv,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; standard output by default.")
+        Path | None,
+        typer.Option(help="File to write, for logs a directory; standard output by default."),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="The rows of every sweep, by column `sweep`.")

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.commands.logs import TOOLS, write_logs
+from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
@@ -22,7 +24,8 @@ def export(
 ) -> None:
     """Writes one row a cell, of every sweep if asked, as csv, json (a list) or parquet.
 
-    By `configuration`: its means over seeds, with their intervals. As `document`: what the report
+    For tensorboard, mlflow and wandb: its finished runs, as logs in the directory `out`. By
+    `configuration`: its means over seeds, with their intervals. As `document`: what the report
     page shows. Both of every sweep that is a grid if asked.
     """
     if every and name is not None:
@@ -31,6 +34,12 @@ def export(
     if format == "parquet" and out is None:
         raise SweeperError("parquet is no text; give a file with --out")
     sweep = read.find_sweep(engine, name)
+    if format in TOOLS:
+        if by != "cell":
+            raise SweeperError(f"{format} takes runs; leave out --by {by}")
+        asked = [other.name for other in read.sweeps(engine)] if every else [sweep.name]
+        _log(engine, asked, format, out)
+        return
     grids = [other.name for other in read.sweeps(engine) if not other.compares_encoders]
     if format == "document":
         text = json.dumps(document_of(engine, grids if every else [sweep.name], db)) + "\n"
@@ -68,6 +77,15 @@ def _configurations(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
     tables = [configurations(Trainings.of_results(grid)) for grid in grids]
     names = [grid.provenance.sweep for grid in grids]
     return pd.concat(tables, keys=names, names=["sweep", None]).reset_index("sweep")
+
+
+def _log(engine: Engine, sweeps: list[str], tool: str, out: Path | None) -> None:
+    """For another tool, whose files are many."""
+    if out is None:
+        raise SweeperError(f"{tool} takes a directory; give one with --out")
+    written, had = write_logs(engine, sweeps, tool, out)
+    known = f"; {counted(had, 'run')} had been there" if had else ""
+    sys.stdout.write(f"{counted(written, 'run')} written to {printable(out)}{known}\n")
 
 
 def _text(frame: pd.DataFrame, format: str) -> str:

@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweeper.console.words import printable
+from sweeper.console.summary import command
+from sweeper.console.words import ago, printable
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.overview import Overview, overviews
+from sweeper.states import State
 
 WIDEST = 10_000  # columns of a line
 
 
+# What to type next of a sweep, by its state.
+NEXT: dict[str, str] = {
+    State.RUNNING: "status {} --watch",
+    State.UNKNOWN: "status {} --watch",
+    State.FINISHED: "report {}",
+    State.DIVERGED: "report {}",
+    State.FAILED: "resume {} --retry-failed",
+}
+GO_ON = "resume {}"
+
+
 def show_list(db: str, as_json: bool, console: Console) -> None:
     """Prints a line for every sweep, the one launched last first."""
+    _show(db, as_json, console, _table)
+
+
+def show_next(db: str, as_json: bool, console: Console) -> None:
+    """The same, with what is missing of each and what to type next."""
+    _show(db, as_json, console, lambda rows: _next_table(rows, db))
+
+
+def _show(
+    db: str, as_json: bool, console: Console, table_of: Callable[[list[Overview]], Table]
+) -> None:
     rows = overviews(open_reader(db))
     if as_json:
-        print(json.dumps([_document(row) for row in rows]))
+        print(json.dumps([_document(row, db) for row in rows]))
     elif rows:
-        table = _table(rows)
+        table = table_of(rows)
         # As wide as it is: a name that is cut is no name.
         natural = console.measure(table, options=console.options.update(width=WIDEST))
         console.width = max(console.width, natural.maximum)
@@ -32,7 +57,13 @@ def show_list(db: str, as_json: bool, console: Console) -> None:
         console.print("this database holds no sweep yet; run `sweeper launch` first")
 
 
-def _document(row: Overview) -> dict[str, Any]:
+def next_command(row: Overview, db: str) -> str:
+    """What to type next, quoted for a shell."""
+    verb, _, flag = NEXT.get(row.state, GO_ON).partition(" {}")
+    return command(verb, row.sweep.name, db) + flag
+
+
+def _document(row: Overview, db: str) -> dict[str, Any]:
     options = row.sweep.options
     compared = dict.fromkeys((options.get("encoders") or {}).values())
     return {
@@ -47,7 +78,27 @@ def _document(row: Overview) -> dict[str, Any]:
         "preset": options.get("preset"),
         "launched": row.sweep.launched.replace(tzinfo=UTC).isoformat(),
         "note": row.sweep.note,
+        "next": next_command(row, db),
     }
+
+
+def _next_table(rows: list[Overview], db: str) -> Table:
+    table = Table(box=None, header_style="dim")
+    for head in ("sweep", "done", "missing", "failed", "state", "launched", "next"):
+        table.add_column(head, no_wrap=True)
+    for row in rows:
+        failed = row.cells.get(State.FAILED, 0) + row.cells.get(State.DIVERGED, 0)
+        cells = (
+            row.sweep.name,
+            f"{row.finished}/{row.total}",
+            row.total - row.finished - failed,
+            failed,
+            row.state,
+            ago((datetime.now(UTC) - row.sweep.launched.replace(tzinfo=UTC)).total_seconds()),
+            next_command(row, db),
+        )
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    return table
 
 
 def _table(rows: list[Overview]) -> Table:
@@ -58,7 +109,7 @@ def _table(rows: list[Overview]) -> Table:
     for head in heads:
         table.add_column(head, no_wrap=True)
     for row in rows:
-        document = _document(row)
+        document = _document(row, "")
         cells = (
             row.sweep.name,
             f"{row.finished}/{row.total}",

@@ -16,6 +16,14 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def ago(seconds: float) -> str:
+    """`5 minutes ago`; of the largest unit that there is one of."""
+    for noun, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), noun)} ago"
+    return "just now"
+
+
 def printable(text: object) -> str:
     """Text of a database or a user, with what moves a cursor escaped, and no secrets."""
     return "".join(

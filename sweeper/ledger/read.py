@@ -18,6 +18,7 @@ from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import (
     Attempt,
     CellRow,
+    Epoch,
     HistoryRow,
     Map,
     Prediction,
@@ -276,6 +277,22 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
     rows = zip(frame["run_key"], frame["state"], strict=True)
     frame["state"] = [states.get(key, state) for key, state in rows]
     return frame if sweep else frame.sort_values("sweep", kind="stable", ignore_index=True)
+
+
+def losses(engine: Engine, keys: Iterable[str]) -> dict[str, dict[int, dict[str, float | None]]]:
+    """Run key → epoch, from 1 → the losses of the attempt that scored, by name."""
+    names = [column.name for column in Epoch.__table__.columns if column.name != "attempt_id"]
+    columns = [getattr(Epoch, name) for name in names]
+    query = select(Run.key, *columns).join(Score, Score.run_id == Run.id)
+    query = query.join(Epoch, Epoch.attempt_id == Score.attempt_id)
+    found: dict[str, dict[int, dict[str, float | None]]] = {}
+    with Session(engine) as session:
+        for batch in _batches(keys):
+            rows = session.execute(query.where(Run.key.in_(batch)).order_by(Epoch.epoch))
+            for key, epoch, *numbers in rows:
+                of_run = found.setdefault(key, {})
+                of_run[epoch] = dict(zip(names[1:], numbers, strict=True))
+    return found
 
 
 def latents_with_clips(engine: Engine) -> set[str]:

@@ -150,6 +150,12 @@ def test_status_counts_cells_and_runs_for_scripts(sweeper: Sweeper, half_done: s
         "interrupted": 0,
         "pending": 1,
         "events": [],
+        "states": {"finished": 1, "failed": 1, "diverged": 1, "pending": 1},
+        "eta_seconds": None,
+        "failures": [
+            {"label": "Cosine SEP λ=0.6 seed 0", "state": "failed", "cause": "ValueError: odd"},
+            {"label": "Cosine SEP λ=1 seed 0", "state": "diverged", "cause": "NaN in epoch 1"},
+        ],
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event, insert
 
+from sweeper.commands.list import next_command
 from sweeper.ledger.overview import overviews
 from sweeper.ledger.schema import CellRow, Run, Sweep
 from sweeper.ledger.write import Ledger, RunResult
@@ -30,31 +32,60 @@ def results_of(smoke: Smoke, states: Sequence[str]) -> list[RunResult]:
 
 
 @pytest.mark.parametrize(
-    ("states", "word"),
+    ("states", "word", "then"),
     [
-        ([], "pending"),
-        (["finished"] * 4, "finished"),
-        (["finished"] * 3, "unfinished"),
-        (["finished", "failed"], "unfinished"),
-        (["finished", "failed", "diverged", "finished"], "failed"),
-        (["finished", "finished", "diverged", "finished"], "diverged"),
+        ([], "pending", "resume 'a b'"),
+        (["finished"] * 4, "finished", "report 'a b'"),
+        (["finished"] * 3, "unfinished", "resume 'a b'"),
+        (["finished", "failed"], "unfinished", "resume 'a b'"),
+        (["finished", "failed", "diverged", "finished"], "failed", "resume 'a b' --retry-failed"),
+        (["finished", "finished", "diverged", "finished"], "diverged", "report 'a b'"),
     ],
 )
-def test_a_sweeps_state_is_a_word(
-    engine: Engine, smoke: Smoke, states: list[str], word: str
+def test_a_sweeps_state_is_a_word_and_says_what_to_type_next(
+    engine: Engine, smoke: Smoke, states: list[str], word: str, then: str
 ) -> None:
-    with Ledger.of(engine, "a") as ledger:
+    with Ledger.of(engine, "a b") as ledger:
         ledger.register(OPTIONS, smoke)
         if states:
             train(ledger, "p", results_of(smoke, states))
     (row,) = overviews(engine)
     assert row.state == word
+    assert next_command(row, "results.db").replace(" --db results.db", "") == f"sweeper {then}"
     assert (row.finished, row.total, row.seeds) == (states.count("finished"), 4, 1)
 
 
 def test_a_sweep_whose_driver_is_at_work_is_running(ledger: Ledger, smoke: Smoke) -> None:
     ledger.register(OPTIONS, smoke)
-    assert [row.state for row in overviews(ledger.engine)] == [State.RUNNING]
+    (row,) = overviews(ledger.engine)
+    assert row.state == State.RUNNING
+    assert next_command(row, "x.db") == "sweeper status a --db x.db --watch"
+
+
+def test_status_of_all_sweeps_and_sweeper_alone_say_what_is_missing_and_how_old(
+    sweeper: Sweeper,
+    engine: Engine,
+    db: str,
+    smoke: Smoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Ledger.of(engine, "a") as ledger:
+        ledger.register(OPTIONS, smoke)
+        train(ledger, "p", results_of(smoke, ["finished", "failed"]))
+    code, out, _ = sweeper("status", "--all", "--db", db)
+    assert code == 0
+    row = " ".join(out.splitlines()[1].split())
+    assert row == f"a 1/4 2 1 unfinished just now sweeper resume a --db {db}"
+    assert json.loads(sweeper("status", "--all", "--json", "--db", db)[1])[0]["sweep"] == "a"
+    assert "leave out the name" in sweeper("status", "a", "--all", "--db", db)[2]
+    monkeypatch.chdir(tmp_path)
+    assert "Usage: sweeper" in sweeper()[1]
+    engine.dispose()
+    Path(db).rename("results.db")
+    code, out, _ = sweeper()
+    assert (code, " ".join(out.splitlines()[1].split())) == (0, row.partition(" --db")[0])
+    assert "sweeper --help" in out
 
 
 def test_the_newest_launch_stands_first_and_scripts_get_json(
@@ -79,6 +110,7 @@ def test_the_newest_launch_stands_first_and_scripts_get_json(
         "dataset": "notes",
         "encoders": ["logmel"],
         "preset": "smoke",
+        "next": f"sweeper resume old --db {db}",
     }
     lines = sweeper("list", "--db", db)[1].splitlines()
     assert lines[1].split()[:6] == ["old", "1/4", "unfinished", "1", "notes", "logmel"]

@@ -181,13 +181,15 @@ def leave_at_once(signum: int, _frame: object = None) -> NoReturn:
 def leave(code: str | int | None) -> NoReturn:
     """Ends this process as sys.exit does, but whatever else waits for a Ray that is dead.
 
-    All is said: a signal that comes now changes no exit code.
+    All is said: a signal that comes now changes no exit code. Python gives signals up long before
+    the process is over, so that one which was stopped, and may be once more, ends here.
     """
     number = code if isinstance(code, int) else 0
     with contextlib.suppress(OSError):  # a reader that has gone
         sys.stdout.flush()
         sys.stderr.flush()
-    if any(thread.name == ENDLESS for thread in threading.enumerate()):
+    waits = any(thread.name == ENDLESS for thread in threading.enumerate())
+    if waits or _answered.is_set():
         os._exit(number)
     catch(lambda *_: os._exit(number))
     sys.exit(code)

@@ -126,6 +126,25 @@ def test_a_main_thread_that_waits_in_c_is_answered_for() -> None:
     )
 
 
+LEAVING = """
+import atexit, time
+from sweeper.signals import StoppedError, answer, leave
+atexit.register(time.sleep, 60)
+answer()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except StoppedError as stopped:
+    print("in order")
+    leave(stopped.exit_code)
+"""
+
+
+def test_a_stopped_process_ends_where_a_second_signal_could_still_change_its_exit_code() -> None:
+    code, out, _ = stopped_by(LEAVING, signal.SIGTERM)
+    assert code == 143 and out == "in order\n"
+
+
 WAITING = """
 import sys, threading
 from sweeper.signals import ENDLESS, leave

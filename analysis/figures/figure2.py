@@ -58,7 +58,7 @@ def note(table: pd.DataFrame) -> str:
     """What the figure leaves out or moves."""
     count = int((multiview(table)["mse"].isna() & (table["task"] == TASKS[0])).sum())
     configurations = "configuration" if count == 1 else "configurations"
-    omitted = f"λ = 0 has no decoder: {count} {configurations} left out."
+    omitted = f"λ = 0 has no decoder: {count} {configurations} left out." if count else ""
     clipped = outliers.note(pd.concat([_clipped(table, task) for task in TASKS]))
     return f"{omitted} {clipped}".strip()
 

@@ -106,7 +106,7 @@ def test_a_copied_database_goes_on_in_a_storage_of_its_own(
 def test_a_killed_sweep_on_postgresql_resumes_to_the_same_table(
     sweep: Sweep, undisturbed: pd.DataFrame, server: str
 ) -> None:
-    url = new_database(server)
+    url = new_database(server).replace("sweeper@", "sweeper:S3CRET@")
     assert sweep.launch("kill@record:after-commit#2", "--db", url) == -signal.SIGKILL
     counts["injected"] += 1
     assert sweep.launch("", "--db", url) == 0, sweep.output
@@ -114,3 +114,8 @@ def test_a_killed_sweep_on_postgresql_resumes_to_the_same_table(
     table = read.results(engine, "toy-smoke").set_index("label")
     engine.dispose()
     pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)
+    other = sweep.storage / "ledgers" / "0" / "ledger.json"  # its storage is found by its URL
+    other.parent.mkdir()
+    other.write_text('{"database": "postgresql://elsewhere", "launched": "9999"}')
+    assert sweep.sweeper("recover", "--db", url, "--storage", str(sweep.storage)) == 0, sweep.output
+    assert "toy-smoke: 6 of 6 runs recovered" in sweep.output and "S3CRET" not in sweep.output

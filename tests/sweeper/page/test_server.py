@@ -6,6 +6,8 @@ import asyncio
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +226,12 @@ def test_what_cannot_be_served_is_one_line(
     with listening("127.0.0.1", 0) as bound:
         code, out, err = sweeper(*command.format(taken=bound.getsockname()[1]).split())
     assert (code, out, err.count("\n")) == (1, "", 1) and says in err
+
+
+def test_the_page_is_there_before_what_makes_its_document_is_loaded() -> None:
+    heavy = "{'pandas', 'torch', 'ray', 'scipy', 'alembic'}"
+    code = f"import sys, sweeper.commands.serve; print({heavy} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
 def test_the_address_is_one_that_a_browser_takes() -> None:

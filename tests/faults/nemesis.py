@@ -78,7 +78,7 @@ def play(game: Game, seed: int, out: Path) -> None:
 def judged(place: Path) -> dict[str, Any]:
     """The summary of a history that stands at `place`, with what the model says of it today."""
     model, statuses = Model(), 0
-    for event in map(json.loads, (place / "history.jsonl").open()):
+    for event in map(json.loads, (place / "history.jsonl").read_text().splitlines()):
         model.take(event)
         statuses += event["what"] == "status" and event["type"] == "ok"
     seen = {"runs": len(model.stored), "statuses": statuses, "broken": model.broken}

@@ -17,7 +17,7 @@ KINDS = ("worker-kill", "database-locked", "raylet-kill", "driver-kill")
 def test_a_sweep_that_a_nemesis_strikes_breaks_no_rule(study: Path, tmp_path: Path) -> None:
     place = tmp_path / "sqlite-0"
     place.mkdir()
-    game = Game("sqlite", len(KINDS), epochs=600, cells=1, kinds=KINDS)
+    game = Game("sqlite", len(KINDS), epochs=400, cells=1, kinds=KINDS)
     play(game, 0, place)
     summary = judged(place)
     counts["injected"] += len(KINDS)

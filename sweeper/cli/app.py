@@ -13,6 +13,7 @@ from sweeper.cli import sweep as study
 from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
+from sweeper.cli.grid import grid_app
 from sweeper.cli.options import console
 from sweeper.console.words import printable
 from sweeper.errors import SweeperError, redact
@@ -44,6 +45,7 @@ for command in (
 ):
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data_app, name="data")
+app.add_typer(grid_app, name="grid")
 app.add_typer(encoders_app, name="encoders")
 
 

@@ -31,6 +31,9 @@ COMMANDS = [
     "doctor",
     "data prepare",
     "data info",
+    "grid show",
+    "grid fields",
+    "grid check",
 ]
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from models.encoders import Encoder, TwoStage
 from sweeper import plugins
@@ -80,7 +81,9 @@ def encoding(dataset: Dataset, encoder: Encoder, workers: int) -> Iterator[Encod
 @contextlib.contextmanager
 def _reading(reader: ClipReader, workers: int) -> Iterator[EncodeChunks]:
     if workers == 1:
-        yield lambda chunks: map(reader, chunks)
+        # As the processes do it: how many threads a product has decides the last bit of a sum.
+        with threadpool_limits(1, "blas"):
+            yield lambda chunks: map(reader, chunks)
         return
     with tempfile.TemporaryDirectory() as directory:
         # Not through the pipe: a worker that cannot start would never empty it.

@@ -35,6 +35,13 @@ def catch(handler: Handler) -> dict[int, Any]:
     return {s: signal.signal(s, answered) for s in (signal.SIGINT, signal.SIGTERM)}
 
 
+def keep() -> None:
+    """Both signals are again whose they were in Python, though a library took them in C."""
+    if threading.current_thread() is threading.main_thread():
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.getsignal(signum))
+
+
 @contextmanager
 def caught(handler: Handler) -> Iterator[None]:
     """Both signals are `handler`'s within, and whose they were after."""

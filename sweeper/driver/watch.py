@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sweeper.errors import ClusterDiedError, SweeperError
-from sweeper.signals import ENDLESS
+from sweeper.signals import ENDLESS, keep
 
 T = TypeVar("T")
 
 LOOK_SECONDS = 0.3
+KEEP_SECONDS = 0.05  # for so long SIGTERM may be Ray's, which takes it when it starts
 VITAL = ("raylet", "gcs_server")  # their agents take the raylet along
 STOPPED_SECONDS = 15.0  # a vital process may be under SIGSTOP: nothing goes on meanwhile
 SILENCE_SECONDS = 20.0  # of somebody else's cluster, which may restart its GCS
@@ -74,7 +75,12 @@ class RayThread:
             raise
 
     def _wait(self, future: futures.Future[Any], deadline: float) -> None:
-        while not futures.wait([future], LOOK_SECONDS).done:
+        looked = time.monotonic()
+        while not futures.wait([future], KEEP_SECONDS).done:
+            keep()
+            if time.monotonic() - looked < LOOK_SECONDS:
+                continue
+            looked = time.monotonic()
             self._raise_if_dead()
             if time.monotonic() > deadline:
                 raise TimeoutError

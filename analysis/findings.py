@@ -75,7 +75,7 @@ def estimate(part: Interval, unit: str) -> str:
 
 def markdown(table: pd.DataFrame, trainings: Trainings) -> str:
     """The counts, the claims, λ = 0 apart, and the thresholds with their reasons."""
-    shown = table.assign(verdict=[_verdict(row) for _, row in table.iterrows()])
+    shown = table.assign(verdict=[verdict_of(row) for _, row in table.iterrows()])
     claims = markdown_table(shown[list(_HEADS)].rename(columns=_HEADS))
     return "\n\n".join([
         "# The paper's claims in this sweep", summary(table), caution(trainings), claims,
@@ -103,7 +103,8 @@ def caution(trainings: Trainings) -> str:
     return f"{alone}Based on {' '.join([trainings.basis, *trainings.remarks])}"
 
 
-def _verdict(row: pd.Series) -> str:
+def verdict_of(row: pd.Series) -> str:
+    """A claim's verdict, what would settle it, and whether it stands beside all others (†)."""
     if row["verdict"] == UNDECIDED:
         return f"undecided: needs {row['needs']}" if row["needs"] else UNDECIDED
     return f"**{row['verdict']}**" + " †" * bool(row["holm"])

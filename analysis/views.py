@@ -60,6 +60,19 @@ def agreement(table: pd.DataFrame, view: str, margin: str) -> Interval:
 
 
 def markdown(table: pd.DataFrame) -> str:
+    """What the views are, and their tables."""
+    return "\n\n".join([
+        "# Other views of disentanglement",
+        "Of the same trained encoders, on the same test clips. The paper's probe drops half of its "
+        "inputs; *without dropout* is the same probe without. *Held* is the share of a task's "
+        "importance (the plain probes' weights on all features) in a subspace: .50 where both hold "
+        "as much. DCI is 1 where each feature serves one task. CKA is 0 where z_p and z_s share "
+        "nothing.",
+        tables(table),
+    ]) + "\n"  # fmt: skip
+
+
+def tables(table: pd.DataFrame) -> str:
     """Means by objective, then how each view agrees with the margins."""
     agreements = [
         [name, margin.replace("_", " ").replace("delta", "Δ"), *_agreed(table, view, margin, sign)]
@@ -68,18 +81,12 @@ def markdown(table: pd.DataFrame) -> str:
     heads = ["view", "margin", "ρ", "95 % over seeds", ""]
     seeds = table["seed"].nunique()
     return "\n\n".join([
-        "# Other views of disentanglement",
-        "Of the same trained encoders, on the same test clips. The paper's probe drops half of its "
-        "inputs; *without dropout* is the same probe without. *Held* is the share of a task's "
-        "importance (the plain probes' weights on all features) in a subspace: .50 where both hold "
-        "as much. DCI is 1 where each feature serves one task. CKA is 0 where z_p and z_s share "
-        "nothing.",
         markdown_table(_means(table)),
-        f"Means of {seeds} seed{'s' * (seeds != 1)}; an objective's over principles and 0 < λ < 1.",
-        "## Do they agree with the margins?",
-        "Spearman's ρ over the configurations with 0 < λ < 1 inside a seed, its mean over seeds.",
+        f"Means of {seeds} seed{'s' * (seeds != 1)}; an objective's over principles and 0 < λ < 1. "
+        "Do the views agree with the margins? Spearman's ρ over the configurations with 0 < λ < 1 "
+        "inside a seed, its mean over seeds:",
         markdown_table(pd.DataFrame(agreements, columns=heads)),
-    ]) + "\n"  # fmt: skip
+    ])  # fmt: skip
 
 
 def _agreed(table: pd.DataFrame, view: str, margin: str, sign: int) -> list[str]:

@@ -89,8 +89,10 @@ def run() -> int | None:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # a usage error knows which command it was
         command = context.command_path if context else "sweeper"
-        if message := error.format_message().rstrip("."):  # empty when the help was printed
-            print(f"{command}: {printable(message)}; see `{command} --help`", file=sys.stderr)
+        # Empty when the help was printed; "Value error" is the parser's word, and says nothing.
+        if message := error.format_message().rstrip(".").replace("Value error, ", ""):
+            then = " See" if message.endswith("?") else "; see"
+            print(f"{command}: {printable(message)}{then} `{command} --help`", file=sys.stderr)
         return 1
     except (typer.Abort, KeyboardInterrupt):
         return 130

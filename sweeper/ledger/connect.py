@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from sweeper.errors import SweeperError, redact
 from sweeper.ledger.check import check_whole, file_schema, refuse_foreign, schema_of
@@ -188,7 +188,9 @@ def _server(url: URL, *, read_only: bool) -> Engine:
         options += " -c default_transaction_read_only=on"
     patience = {"connect_timeout": max(2, int(BUSY_SECONDS)), "options": options}
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
+        # A reader holds no connection between two looks, and nobody need close it.
+        pool: dict[str, Any] = {"poolclass": NullPool} if read_only else {"pool_pre_ping": True}
+        engine = create_engine(url, connect_args=patience, **pool)
     except ModuleNotFoundError:
         raise SweeperError(
             "PostgreSQL needs psycopg; run `pip install 'sweeper[postgres]'`"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import models.adamw
+from models.native.engine import NativePack
 from sweeper.bench import equivalence as fidelity
 from sweeper.bench.equivalence import Fidelity, examine, insist, problem_of
 from sweeper.errors import SweeperError
@@ -30,7 +31,8 @@ def test_the_engine_passes(gate):
 
 
 def spoil_gradients(monkeypatch, spoil):
-    """An engine whose optimizer is given other gradients than its losses have."""
+    """Torch's engine, whose optimizer is given other gradients than its losses have."""
+    monkeypatch.setenv("SWEEPER_NATIVE", "0")
     step = models.adamw.adamw
 
     def wrong(weights, gradients, *rest, **options):
@@ -42,6 +44,17 @@ def spoil_gradients(monkeypatch, spoil):
 
 def test_gradients_wrong_in_scale_alone_are_caught_though_adamw_hides_them(gate, monkeypatch):
     spoil_gradients(monkeypatch, lambda gradient: gradient.mul_(1 + 1e-4))
+    with pytest.raises(SweeperError, match=r"gradients of step 1 by 1\.0e-04; no timing"):
+        insist([examine(gate)])
+
+
+def test_native_gradients_wrong_in_scale_alone_are_caught(gate, monkeypatch):
+    weigh = NativePack.weigh
+
+    def wrong(pack, rec_weights, dis_weights):
+        weigh(pack, *([1.0001 * weight for weight in of] for of in (rec_weights, dis_weights)))
+
+    monkeypatch.setattr(NativePack, "weigh", wrong)
     with pytest.raises(SweeperError, match=r"gradients of step 1 by 1\.0e-04; no timing"):
         insist([examine(gate)])
 

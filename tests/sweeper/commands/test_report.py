@@ -21,7 +21,7 @@ def test_what_cannot_be_drawn_yet_is_one_line_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [row if row.get("lam") == 1 else unfinished(row) for row in full_rows(1)]
-    sweep = SimpleNamespace(name="synthetic", options={})
+    sweep = SimpleNamespace(name="synthetic", options={}, compares_encoders=False)
     monkeypatch.setattr(report, "open_reader", lambda db: database(rows))
     monkeypatch.setattr(report.read, "find_sweep", lambda engine, name: sweep)
     printed = StringIO()

@@ -115,6 +115,7 @@ class _Sweep:
         claims = judge(self.results)
         return {
             "name": self.name,
+            "sweep": self.sweep,
             **_provenance(self.results.provenance, self.training),
             "launch": launch,
             "cells": self._cells(),

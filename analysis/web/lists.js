@@ -31,7 +31,7 @@ function sqlOf(cells) {
   const quoted = (text) => `'${String(text).replaceAll("'", "''")}'`;
   return d3.groups(cells, (cell) => cell.sweep).map(([place, all]) => {
     const labels = all.map((cell) => quoted(cell.label)).join(",\n  ");
-    return `SELECT label, seed, delta_pitch, delta_instrument, mse FROM results\nWHERE sweep = ${quoted(state.sweeps[place].name)} AND label IN (\n  ${labels});`;
+    return `SELECT label, seed, delta_pitch, delta_instrument, mse FROM results\nWHERE sweep = ${quoted(state.sweeps[place].sweep)} AND label IN (\n  ${labels});`;
   }).join("\n");
 }
 

@@ -7,6 +7,7 @@ in each of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pandas as pd
@@ -18,6 +19,7 @@ from analysis.intervals import interval
 from analysis.markdown import markdown_table
 from analysis.places import Place, fits, name_of_place, places_of, whole_places
 from analysis.results import Results, provenance_of
+from analysis.trainings import Trainings
 
 
 def facets(results: Results) -> dict[str, Results]:
@@ -38,6 +40,15 @@ def _facet(results: Results, chosen: list[bool], place: Place) -> Results:
     return replace(
         results, frame=frame, provenance=provenance_of(name, whole.digest, frame, whole.data)
     )
+
+
+def tabulated(sweeps: Iterable[Results], make: Callable[[Trainings], pd.DataFrame]) -> pd.DataFrame:
+    """A table of each grid of the sweeps, one below the other, by column `sweep`."""
+    grids = [grid for results in sweeps for grid in facets(results).values()]
+    tables = [make(Trainings.of_results(grid)) for grid in grids]
+    names = [grid.provenance.sweep for grid in grids]
+    whole = pd.concat(tables, keys=names, names=["sweep", None])
+    return whole.reset_index("sweep").reset_index(drop=True)
 
 
 _COMPARED = ("delta_pitch", "delta_instrument", "mean_overall")

@@ -100,6 +100,12 @@ def report(
     return Written(write_files(files, out), omitted)
 
 
+def figure(results: Results, name: str) -> Figure:
+    """One of FIGURES, as a report draws it. ValueError where it is unknown or cannot be drawn."""
+    _check_choices("figure", [name], FIGURES)
+    return _drawn(Trainings.of_results(results), results.provenance, name)[0]
+
+
 def report_facets(
     results: Results,
     figures: Collection[str],
@@ -141,15 +147,23 @@ def report_comparison(
 def _figure(
     trainings: Trainings, provenance: Provenance, name: str, formats: Sequence[str]
 ) -> Files:
-    module, file = FIGURES[name], f"figure-{name}" if name.isdigit() else name
-    table = module.data(trainings)
-    notes = [note for note in (module.note(table), trainings.basis) if note]
-    drawn = module.draw(table, " ".join([*notes, provenance.line]))
+    drawn, table, notes = _drawn(trainings, provenance, name)
+    file = f"figure-{name}" if name.isdigit() else name
     pictures = {f"{file}.{format}": _picture(drawn, format) for format in formats}
-    caption = " ".join([module.CAPTION, *notes, VARIED])
+    caption = " ".join([FIGURES[name].CAPTION, *notes, VARIED])
     return {
         **pictures, f"{file}.csv": _csv(table), f"{file}.md": _text(f"{caption}\n", provenance)
     }  # fmt: skip
+
+
+def _drawn(
+    trainings: Trainings, provenance: Provenance, name: str
+) -> tuple[Figure, pd.DataFrame, list[str]]:
+    """The figure, what it shows, and what is to be noted of it."""
+    module = FIGURES[name]
+    table = module.data(trainings)
+    notes = [note for note in (module.note(table), trainings.basis) if note]
+    return module.draw(table, " ".join([*notes, provenance.line])), table, notes
 
 
 def _table(trainings: Trainings, provenance: Provenance, paper: bool) -> Files:

@@ -14,6 +14,7 @@ PACKAGES = ("sweeper", "models", "analysis")
 # From the top floor down: room, and what it is for. A room imports rooms below it and itself.
 ROOMS = {
     "sweeper.cli": "the words a user types; parses, calls one command",
+    "sweeper.api": "sweeps from Python",
     "sweeper.commands": "one file a verb, and all that prints",
     "sweeper.page": "sweeps as documents, and their page served",
     "sweeper.bench": "the speed claims, measured",
@@ -52,6 +53,7 @@ OPEN = {
     ("sweeper.study", "models.spec"): "options and kinds, without torch",
     ("sweeper.study", "models.names"): "what is said of an unknown name, without torch",
     ("sweeper.study", "models.objectives"): "late, for the principles' names in a grid file",
+    ("sweeper", "sweeper.api"): "late, for the names that `import sweeper` offers",
     ("sweeper.worker", "sweeper.events"): "a worker tells events",
 }
 

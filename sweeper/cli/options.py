@@ -207,29 +207,6 @@ def encoder_of(encoder: str | None, preset: str) -> str:
     return encoder or presets.preset(preset).data.encoder
 
 
-def data_of(grid: str, preset: str, dataset: str | None, encoder: str | None) -> tuple[str, str]:
-    """Dataset and encoder: as the options say, else the grid's [data], else the preset.
-
-    Raises SweeperError when an option and the grid file contradict each other.
-    """
-    from sweeper.study.grid import load_grid
-
-    asked = load_grid(grid).overrides.get("data", {})
-    for name in ("dataset", "encoder"):
-        if not isinstance(value := asked.get(name, name), str):
-            raise SweeperError(f"grid '{grid}': data.{name} = {value!r}: a name is expected")
-    for name, option in (("dataset", dataset), ("encoder", encoder)):
-        if option is not None and asked.get(name) not in (None, option):
-            raise SweeperError(
-                f'--{name} {option}, but [data] in {grid} says {name} = "{asked[name]}"; '
-                "leave one of them out"
-            )
-    return (
-        dataset or asked.get("dataset", "notes"),
-        encoder or asked.get("encoder") or encoder_of(None, preset),
-    )
-
-
 def pack_size(text: str) -> int | None:
     if text == "auto":
         return None

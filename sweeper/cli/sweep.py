@@ -32,7 +32,6 @@ from sweeper.cli.options import (
     Table,
     Where,
     console,
-    data_of,
     dataset_path,
     pack_size,
     storage_of,
@@ -86,7 +85,7 @@ def launch(
     from sweeper.commands.notify import notified
     from sweeper.ledger.url import DEFAULT, to_write
     from sweeper.study.grid import grid_text
-    from sweeper.study.request import Request
+    from sweeper.study.request import Request, data_of
 
     plugins.load(plugins.read(plugin or ()))
     dataset, encoder = data_of(grid, preset, dataset, encoder)

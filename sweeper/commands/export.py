@@ -66,17 +66,11 @@ def export(
 
 def _configurations(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
     """One row a configuration of each sweep, and of each place on its further axes."""
-    import pandas as pd
-
     from analysis.estimates import configurations
-    from analysis.facets import facets
+    from analysis.facets import tabulated
     from analysis.results import load_results
-    from analysis.trainings import Trainings
 
-    grids = [grid for name in sweeps for grid in facets(load_results(engine, name)).values()]
-    tables = [configurations(Trainings.of_results(grid)) for grid in grids]
-    names = [grid.provenance.sweep for grid in grids]
-    return pd.concat(tables, keys=names, names=["sweep", None]).reset_index("sweep")
+    return tabulated((load_results(engine, name) for name in sweeps), configurations)
 
 
 def _log(engine: Engine, sweeps: list[str], tool: str, out: Path | None) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
 
 from rich.console import Console
 
 from models.names import unknown
 from sweeper.console.summary import print_plan
 from sweeper.errors import SweeperError
+from sweeper.study import toml
 from sweeper.study.axes import fields
-from sweeper.study.grid import GRIDS, Grid, load_grid
+from sweeper.study.grid import GRIDS
 from sweeper.study.plan import Plan, with_references
 from sweeper.study.presets import preset as preset_of
-from sweeper.study.request import Request
+from sweeper.study.request import Request, data_of
 from sweeper.sweep import expand
 
 HEAD = "# {name}, for: sweeper launch --grid FILE. [axes] takes any option: `sweeper grid fields`\n"
@@ -25,22 +24,15 @@ def as_file(name: str) -> str:
     """A built-in grid as the text of a file that is the same grid. Raises SweeperError."""
     if name not in GRIDS:
         raise SweeperError(unknown("grid", name, GRIDS))
-    return "".join([HEAD.format(name=name), *_lists(GRIDS[name])])
-
-
-def _lists(grid: Grid) -> Iterable[str]:
-    axes = {
-        "principles": grid.principles,
-        "objectives": grid.objectives,
-        "lambdas": grid.lambdas,
-        "baselines": grid.baselines,
-    }
-    return (f"{name} = {_toml(list(values))}\n" for name, values in axes.items())
-
-
-def _toml(value: Any) -> str:
-    """Strings, numbers and lists of them are the same in JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    grid = GRIDS[name]
+    return HEAD.format(name=name) + toml.document(
+        {
+            "principles": grid.principles,
+            "objectives": grid.objectives,
+            "lambdas": grid.lambdas,
+            "baselines": grid.baselines,
+        }
+    )
 
 
 def check(grid: str, preset: str, seeds: int, console: Console) -> None:
@@ -48,10 +40,8 @@ def check(grid: str, preset: str, seeds: int, console: Console) -> None:
 
     Nothing is rendered, trained or written.
     """
-    loaded = load_grid(grid)
-    data = {"encoder": preset_of(preset).data.encoder, **loaded.overrides.get("data", {})}
-    chosen = {name: data[name] for name in ("dataset", "encoder") if name in data}
-    request = Request(grid, preset, seeds, **chosen)
+    dataset, encoder = data_of(grid, preset, None, None)
+    request = Request(grid, preset, seeds, dataset, encoder)
     cells = expand(request)
     plan = Plan(tuple(with_references(run for _, run in cells)), {})
     print_plan(plan, cells, request.sweep_name(None), "no database", None, console)
@@ -62,4 +52,4 @@ def options(preset: str) -> str:
     study = preset_of(preset)
     named = ((axis, *axis.split(".", 1)) for axis in fields())
     values = ((axis, getattr(getattr(study, section), name)) for axis, section, name in named)
-    return "".join(f"{axis} = {_toml(value)}\n" for axis, value in values)
+    return "".join(f"{axis} = {json.dumps(value, ensure_ascii=False)}\n" for axis, value in values)

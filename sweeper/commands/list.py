@@ -46,7 +46,7 @@ def _show(
 ) -> None:
     rows = overviews(open_reader(db))
     if as_json:
-        print(json.dumps([_document(row, db) for row in rows]))
+        print(json.dumps([document(row, db) for row in rows]))
     elif rows:
         table = table_of(rows)
         # As wide as it is: a name that is cut is no name.
@@ -63,7 +63,8 @@ def next_command(row: Overview, db: str) -> str:
     return command(verb, row.sweep.name, db) + flag
 
 
-def _document(row: Overview, db: str) -> dict[str, Any]:
+def document(row: Overview, db: str) -> dict[str, Any]:
+    """What --json says of a sweep."""
     options = row.sweep.options
     compared = dict.fromkeys((options.get("encoders") or {}).values())
     return {
@@ -109,15 +110,15 @@ def _table(rows: list[Overview]) -> Table:
     for head in heads:
         table.add_column(head, no_wrap=True)
     for row in rows:
-        document = _document(row, "")
+        told = document(row, "")
         cells = (
             row.sweep.name,
             f"{row.finished}/{row.total}",
             row.state,
             row.seeds,
-            document["dataset"] or "?",
-            ", ".join(name or "?" for name in document["encoders"]),
-            document["preset"] or "?",
+            told["dataset"] or "?",
+            ", ".join(name or "?" for name in told["encoders"]),
+            told["preset"] or "?",
             f"{row.sweep.launched.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M}",
             *([printable(row.sweep.note or "")] if has_notes else []),
         )

@@ -50,7 +50,7 @@ def write_report(
     from analysis.report import FIGURES, report_facets
     from analysis.results import load_results
 
-    with _clear_errors():
+    with clear_errors():
         if not figures and not tables:
             figures, tables = tuple(FIGURES), TABLES
         results = load_results(engine, sweep.name)
@@ -66,7 +66,7 @@ def write_comparison(
     from analysis.figures.encoders import text_table
     from analysis.report import report_comparison
 
-    with _clear_errors():
+    with clear_errors():
         comparison = load_comparison(engine, name)
         written = report_comparison(comparison, out, formats)
     rows = text_table(comparison.table)
@@ -78,7 +78,7 @@ def write_comparison(
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def clear_errors() -> Iterator[None]:
     """What the analysis cannot draw, a user can mend."""
     try:
         yield

@@ -84,3 +84,27 @@ class Request:
         default = ("notes", preset(self.preset).data.encoder)
         data = (self.dataset, self.encoder.partition(":")[0])
         return "-".join([Path(self.grid).stem, self.preset, *(() if data == default else data)])
+
+
+def data_of(
+    grid: str, preset_name: str, dataset: str | None, encoder: str | None, text: str | None = None
+) -> tuple[str, str]:
+    """Dataset and encoder: as the options say, else the grid's [data], else the preset.
+
+    `text` is what the grid's file holds, where there is none. Raises SweeperError when an option
+    and the grid contradict each other.
+    """
+    asked = load_grid(grid, text).overrides.get("data", {})
+    for name in ("dataset", "encoder"):
+        if not isinstance(value := asked.get(name, name), str):
+            raise SweeperError(f"grid '{grid}': data.{name} = {value!r}: a name is expected")
+    for name, option in (("dataset", dataset), ("encoder", encoder)):
+        if option is not None and asked.get(name) not in (None, option):
+            raise SweeperError(
+                f'--{name} {option}, but [data] in {grid} says {name} = "{asked[name]}"; '
+                "leave one of them out"
+            )
+    return (
+        dataset or asked.get("dataset", "notes"),
+        encoder or asked.get("encoder") or preset(preset_name).data.encoder,
+    )

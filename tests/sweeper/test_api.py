@@ -1,0 +1,181 @@
+"""Sweeps from Python: launched and read as a notebook would."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import sweeper
+from sweeper import api
+from sweeper.ledger.write import Ledger
+from sweeper.study.config import DataConfig, RunConfig
+from sweeper.study.grid import Cell
+from sweeper.study.presets import PRESETS, Preset
+from tests.faults import toy
+from tests.sweeper.conftest import scored, train
+
+SHIPPED = str(Path(__file__).parents[2] / "results.db")
+GRID = {
+    "principles": ["Cosine"],
+    "objectives": ("SEP", "SIM"),
+    "lambdas": np.array([0.6, 1.0]),
+    "baselines": ["encoder"],
+}
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory whose `results.db` holds the finished sweep `toy-smoke`, of random latents."""
+    place, patch = tmp_path_factory.mktemp("api"), pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.chdir(place)
+        patched.setenv("SWEEPER_CACHE", str(place / "cache"))
+        data = DataConfig(train_clips=40, valid_clips=36, downstream_clips=60)
+        smoke = PRESETS["smoke"]
+        small = Preset(data, smoke.model, smoke.loss, smoke.training, smoke.probe)
+        patched.setitem(PRESETS, "smoke", small)
+        toy.make_latents()
+        grid = {**GRID, "training": {"epochs": 1}}
+        sweeper.launch(grid, preset="smoke", name="toy-smoke", note="a toy", device="cpu")
+        yield place
+
+
+def test_the_examples_of_the_docstrings_are_true(launched: Path) -> None:
+    found = doctest.DocTestFinder(exclude_empty=True).find(api, globs={"sweeper": sweeper})
+    runner, said = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS), list[str]()
+    for example in found:
+        runner.run(example, out=said.append)
+    assert not runner.failures, "".join(said)
+    public = {"Sweep", "open", "sweeps", "launch"} | {
+        f"Sweep.{name}" for name in vars(api.Sweep) if not name.startswith("_")
+    } - {"Sweep.db", "Sweep.name"}
+    shown = {example.name.removeprefix("sweeper.api.") for example in found if example.examples}
+    assert shown == public
+
+
+def test_a_launch_again_trains_nothing(launched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sweeper.open().results()
+    sweep = sweeper.launch(
+        {**GRID, "training": {"epochs": 1}}, preset="smoke", name="toy-smoke", device="cpu"
+    )
+    assert "nothing left to train" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(sweep.results(), before)
+
+
+def test_every_column_of_the_results_is_told(launched: Path) -> None:
+    frame = sweeper.open().results()
+    assert frame.attrs["columns"].keys() == set(frame) == set(api.COLUMNS)
+    assert len(frame) == 5 and frame["run_key"].nunique() == 4  # the λ = 1 cells share a run
+
+
+def test_a_sweep_shows_itself(launched: Path) -> None:
+    sweep, console = sweeper.open(), Console(width=100)
+    with console.capture() as capture:
+        console.print(sweep)
+    assert "Cosine SEP" in capture.get() and "5/5 cells" in capture.get()
+    assert sweep._repr_html_().startswith("<pre>") and "Cosine SEP" in sweep._repr_html_()
+
+
+def test_losses_are_those_of_the_epochs_of_runs_that_train(launched: Path) -> None:
+    losses = sweeper.open().epochs()
+    assert losses["label"].is_unique and len(losses) == 3  # not of the frozen encoder
+    assert losses[["train_total", "valid_rec"]].notna().all(axis=None)
+    whole = losses.set_index("label").loc["Cosine SEP λ=1 seed 0"]
+    assert np.isnan(whole["train_dis"])
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda: sweeper.open("no.db"), "no database at no.db"),
+        (lambda: sweeper.open(sweep="toy-smok"), "did you mean 'toy-smoke'?"),
+        (lambda: sweeper.sweeps("no.db"), "no database at no.db"),
+        (lambda: sweeper.open().figure(7), "unknown figure '7'; choose from 2, 3"),
+        (lambda: sweeper.open().figure("encoders"), "unknown figure 'encoders'"),
+        (lambda: sweeper.open().figure(3, "lr=1"), "has no place 'lr=1'"),
+        (lambda: sweeper.launch({}), "a grid that is a dict has no name"),
+        (lambda: sweeper.launch({}, name="x", preset="smoke"), "x.toml has no cells"),
+        (lambda: sweeper.launch({"prinzip": []}, name="x"), "unknown key 'prinzip'"),
+        (lambda: sweeper.launch({"lambdas": {1.0}}, name="x"), "and not {1.0}"),
+        (lambda: sweeper.launch({"plugins": "a.py"}, name="x"), "plugins must be a list"),
+        (lambda: sweeper.launch(plugins=["a.py"]), "plugin a.py cannot be read"),
+        (lambda: sweeper.launch("fool"), "unknown grid 'fool'"),
+        (lambda: sweeper.launch(preset="papper"), "did you mean 'paper'?"),
+        (lambda: sweeper.launch(executor="rey"), "unknown executor 'rey', did you mean 'ray'?"),
+        (lambda: sweeper.launch(device="tpu"), "unknown device 'tpu'"),
+        (lambda: sweeper.launch(seeds=0), "at least 1 is needed"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error(
+    launched: Path, act: Callable[[], Any], says: str
+) -> None:
+    there = sorted(launched.iterdir())
+    with pytest.raises(sweeper.SweeperError) as error:
+        act()
+    assert says in str(error.value) and "\n" not in str(error.value)
+    assert sorted(launched.iterdir()) == there
+
+
+def test_a_sweep_with_nothing_finished_has_no_rows_and_says_so(
+    db: str, ledger: Ledger, smoke: list[tuple[Cell, RunConfig]]
+) -> None:
+    ledger.register({"grid": "smoke"}, smoke)
+    sweep = sweeper.open(db)
+    assert len(sweep.results()) == len(sweep.epochs()) == 0
+    assert sweep.status["cells_finished"] == 0
+    for act in (sweep.claims, sweep.configurations, lambda: sweep.figure(3)):
+        with pytest.raises(sweeper.SweeperError, match="no run of 'a' is finished"):
+            act()
+    keys = dict.fromkeys(run.key for _, run in smoke)
+    train(ledger, "p", [scored(key) for key in keys])
+    assert len(sweep.results()) == len(smoke)  # read anew
+
+
+def test_further_axes_are_columns_and_places(launched: Path) -> None:
+    grid = {
+        **GRID,
+        "lambdas": [0.6],
+        "axes": {"training.lr": [1e-3, 1e-4]},
+        "training": {"epochs": 1},
+    }
+    sweep = sweeper.launch(grid, preset="smoke", name="axes", db="axes.db", device="cpu")
+    multiview = sweep.results().query("kind == 'multiview'")
+    assert sorted(multiview["training.lr"]) == [1e-4, 1e-4, 1e-3, 1e-3]
+    assert set(sweep.configurations()["sweep"]) == {"axes · lr=0.001", "axes · lr=0.0001"}
+    assert sweep.figure(3, "lr=0.001").axes
+    with pytest.raises(sweeper.SweeperError, match="has several places; it holds: lr=0"):
+        sweep.figure(3)
+
+
+def test_the_python_of_the_study_page_runs(launched: Path) -> None:
+    page = (Path(SHIPPED).parent / "sweeper" / "study" / "README.md").read_text()
+    found = re.search(r"```python\nimport sweeper\n.*?```", page, flags=re.S)
+    assert found is not None
+    exec(found[0].removeprefix("```python").removesuffix("```"), {})
+
+
+def test_the_shipped_sweeps_can_be_read() -> None:
+    table = sweeper.sweeps(SHIPPED)
+    assert {"full-quick", "full-quick-notes-mae"} <= set(table["sweep"])
+    sweep = sweeper.open(SHIPPED, "full-quick")
+    assert len(sweep.results()) == sweep.status["cells_finished"]
+
+
+def test_import_sweeper_is_light_and_names_are_there() -> None:
+    code = (
+        "import sys, sweeper\n"
+        "print({'pandas', 'matplotlib', 'rich', 'sqlalchemy', 'torch'} & set(sys.modules))\n"
+        "print(callable(sweeper.open), hasattr(sweeper, 'opne'), 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "set()\nTrue False False\n"

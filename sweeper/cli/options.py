@@ -111,13 +111,13 @@ GridName = Annotated[
 Dataset = Annotated[
     str,
     typer.Option(
-        help="Where the clips come from: notes, nsynth.", autocompletion=completion.datasets
+        help="Where the clips come from: notes, nsynth, folder.", autocompletion=completion.datasets
     ),
 ]
 OptionalDataset = Annotated[
     str | None,
     typer.Option(
-        help="Where the clips come from: notes (by default), nsynth.",
+        help="Where the clips come from: notes (by default), nsynth, folder.",
         autocompletion=completion.datasets,
     ),
 ]
@@ -192,7 +192,7 @@ def dataset_path(dataset: str, soundfont: Path | None, data_root: str | None) ->
     if dataset == "notes":
         if data_root is not None:
             raise SweeperError(
-                "--data-root: the notes are rendered; did you mean --dataset nsynth?"
+                "--data-root: the notes are rendered; did you mean --dataset folder or nsynth?"
             )
         return None if soundfont is None else str(soundfont.absolute())
     if soundfont is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.names import unknown
 from sweeper.data.clips import Dataset
+from sweeper.data.folder.dataset import Folder
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.nsynth.dataset import NSynth
 from sweeper.errors import SweeperError
@@ -18,6 +19,7 @@ from sweeper.study.config import DataConfig
 DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {
     "notes": Notes,
     "nsynth": NSynth,
+    "folder": Folder,
 }
 
 

@@ -157,7 +157,16 @@ def _read(path: Path, fingerprint: str) -> Latents:
     if any(splits[split].shape != (len(labels[split]), *meta["shape"]) for split in SPLITS):
         raise ValueError("latents and labels differ in number")
     parts = np.load(path / PARTS_FILE)
-    return Latents(fingerprint, path, **splits, labels=labels, parts=parts, pool=meta["pool"])
+    families = tuple(meta.get("families", FAMILIES))  # caches made before had no others
+    return Latents(
+        fingerprint,
+        path,
+        **splits,
+        labels=labels,
+        parts=parts,
+        pool=meta["pool"],
+        families=families,
+    )
 
 
 def write_labels(path: Path, labels: dict[str, Clips], parts: Ints) -> None:

@@ -29,7 +29,7 @@ class Clips:
     """Labels of N clips, one array (N,) each."""
 
     pitch: Ints  # class 0-87: MIDI pitch less LOWEST_PITCH
-    family: Ints  # class 0-9: index in FAMILIES
+    family: Ints  # class: index in the dataset's families
     program: Ints  # the instrument
     velocity: Ints
 
@@ -65,6 +65,11 @@ class Dataset(Protocol):
     @property
     def sample_rate(self) -> int:
         """Of the waveforms, Hz."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the classes of `Clips.family`."""
+        return FAMILIES
 
     def recipe(self) -> dict[str, object]:
         """All that decides the clips, as JSON: part of the latents' fingerprint."""

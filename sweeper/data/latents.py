@@ -166,7 +166,8 @@ class _Recipe:
             labels = build(self._dataset, self._encoder, self._sizes, path, workers, progress)
             cache.write_labels(path, labels, probe_parts(labels["downstream"], self._split))
             meta = {"fingerprint": self.key, "made_of": self._made_of}
-            cache.write_meta(path, {**meta, "shape": (tokens, width), "pool": self._encoder.pool})
+            of_latents = {"shape": (tokens, width), "pool": self._encoder.pool}
+            cache.write_meta(path, {**meta, **of_latents, "families": self._dataset.families})
 
 
 def split_sizes(data: DataConfig) -> dict[str, int]:

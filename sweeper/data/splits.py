@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from sweeper.data.clips import FAMILIES, PITCHES, Ints
 
+HOLDOUT_SEED = 20_240_604
+
 
 def stratified_order(strata: Ints, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
     """The allowed items in an order of which every beginning is stratified.
@@ -20,22 +22,34 @@ def stratified_order(strata: Ints, allowed: NDArray[np.bool_], rng: np.random.Ge
     Args:
         strata: (N,) the stratum of each item: family · PITCHES + pitch.
     """
-    turn = _turns(rng)
+    families = strata.max(initial=0) // PITCHES + 1
+    turn = _turns(rng, max(families, len(FAMILIES)))
     shuffled = rng.permutation(len(strata))
     index = shuffled[allowed[shuffled]]
     rank = rank_in_group(strata[index])
     return index[np.lexsort((turn[strata[index]], rank))]
 
 
-def _turns(rng: np.random.Generator) -> Ints:
+def _turns(rng: np.random.Generator, families: int) -> Ints:
     """When each stratum's turn comes: every family once, each at another pitch, and so on.
 
     A Latin square, so that even a part of a round is balanced in both.
     """
     place = rng.permutation(PITCHES)
-    family = np.arange(len(FAMILIES))[:, None]
-    rotated = (place + family * PITCHES // len(FAMILIES)) % PITCHES
-    return (rotated * len(FAMILIES) + family).ravel()
+    family = np.arange(families)[:, None]
+    rotated = (place + family * PITCHES // families) % PITCHES
+    return (rotated * families + family).ravel()
+
+
+def held_out(strata: Ints, share: int, whole: int) -> NDArray[np.bool_]:
+    """(N,) which items are held out: `share` of `whole`, of each stratum and of all alike."""
+    rng = np.random.default_rng(HOLDOUT_SEED)
+    turn = rng.permutation(strata.max(initial=0) + 1)
+    shuffled = rng.permutation(len(strata))
+    order = shuffled[np.argsort(turn[strata[shuffled]], kind="stable")]
+    held = np.empty(len(strata), np.bool_)
+    held[order] = np.diff(np.arange(len(strata) + 1) * share // whole) > 0
+    return held
 
 
 def rank_in_group(group: Ints) -> Ints:

@@ -21,12 +21,12 @@ from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PITCHES, Clips, Dataset, 
 from sweeper.data.nsynth import wav
 from sweeper.data.nsynth.folders import INSTRUMENTS, VELOCITIES, Index, Label, NoteArchive, Place
 from sweeper.data.nsynth.layouts import find
+from sweeper.data.splits import HOLDOUT_SEED, held_out
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig
 
 VERSION = 2  # raise it when the same notes would make other clips
-HOLDOUT_SEED = 20_240_604
 TRAIN, TEST = 0, 1  # the archives
 
 log = logging.getLogger(__name__)
@@ -113,17 +113,6 @@ class NSynth(Dataset):
         """Of both archives; made once, and sent to the workers."""
         self.survey(lambda *_: None)
         return self._notes  # which `survey` has put in this property's place
-
-
-def held_out(strata: Ints, share: int, whole: int) -> NDArray[np.bool_]:
-    """(N,) which items are held out: `share` of `whole`, of each stratum and of all alike."""
-    rng = np.random.default_rng(HOLDOUT_SEED)
-    turn = rng.permutation(strata.max(initial=0) + 1)
-    shuffled = rng.permutation(len(strata))
-    order = shuffled[np.argsort(turn[strata[shuffled]], kind="stable")]
-    held = np.empty(len(strata), np.bool_)
-    held[order] = np.diff(np.arange(len(strata) + 1) * share // whole) > 0
-    return held
 
 
 class AudioCheck:

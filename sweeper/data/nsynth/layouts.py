@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from pathlib import Path
 
 from sweeper.data.nsynth.archives import ParquetArchive, TarArchive
 from sweeper.data.nsynth.folders import FolderArchive, Label, NoteArchive, unpacked
+from sweeper.data.table import read_table
 from sweeper.errors import SweeperError
 
 LABELS = "labels.csv"
@@ -77,14 +77,10 @@ def _labels(path: Path, name: str) -> dict[str, Label]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise SweeperError(f"{path} lacks the columns {', '.join(missing)}")
-            return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SweeperError(f"cannot read {path} ({error}); save it as CSV in UTF-8") from error
+    columns, rows = read_table(path)
+    if missing := [name for name in COLUMNS if name not in columns]:
+        raise SweeperError(f"{path} lacks the columns {', '.join(missing)}")
+    return rows
 
 
 def _label(path: Path, line: int, row: dict[str, str], instrument: int) -> Label:

@@ -46,6 +46,7 @@ def offered(line: str, directory: Path) -> list[str]:
         ("sweeper launch --encoder a", ["audiomae", "audioldm", "ast"]),
         ("sweeper encoders compare --encoder log", ["logmel"]),
         ("sweeper data prepare --dataset n", ["notes", "nsynth"]),
+        ("sweeper launch --dataset f", ["folder"]),
         ("sweeper status ", []),
         ("sweeper status --db mine.toml ", []),
     ],

@@ -14,7 +14,7 @@ from sweeper.data import make_dataset
 from sweeper.data.cache import Latents
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, SPLITS
 from sweeper.data.latents import fingerprint, prepare
-from sweeper.data.nsynth.dataset import held_out
+from sweeper.data.splits import held_out
 from sweeper.errors import SweeperError
 from sweeper.study.config import DataConfig
 from tests.sweeper.data.nsynth import layout

@@ -6,6 +6,7 @@ What is read is read anew at every call, so that a sweep in training is seen as 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -326,8 +327,7 @@ def launch(
         launching.executor_of(executor, address),
         to_write(None if db is None else str(db)),
     )
-    # Plain lines, in a notebook too: there rich would make a block of HTML of each.
-    console = Console(soft_wrap=True, highlight=False, force_jupyter=False)
+    console = _console()
     code = launching.launch(
         request, where, name, made_by, note=note, retry_failed=retry_failed, console=console
     )
@@ -336,6 +336,15 @@ def launch(
     if code == ClusterDiedError.exit_code:
         raise ClusterDiedError("the Ray cluster died; the same call goes on")
     return open(where, request.sweep_name(name))
+
+
+def _console() -> Console:
+    """In a notebook plain lines: rich would make HTML of each, and redraw what cannot be redrawn.
+
+    Jupyter's kernels ask for colours by FORCE_COLOR, which rich takes for a terminal.
+    """
+    terminal = sys.stdout.isatty()
+    return Console(soft_wrap=True, highlight=False, force_jupyter=False, force_terminal=terminal)
 
 
 def _grid_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -64,6 +65,15 @@ class Areas:
         return [key(str(label), "o", GREY, area) for label, area in areas.items()]
 
 
+class Drawn(Figure):
+    """A figure that a notebook shows by itself, in the style that it was drawn in."""
+
+    def _repr_png_(self) -> bytes:
+        with paper(), io.BytesIO() as buffer:
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+
 def paper() -> AbstractContextManager[None]:
     """The style of every figure, for drawing and for saving."""
     return matplotlib.style.context(Path(__file__).with_name("sweeper.mplstyle"))
@@ -93,7 +103,7 @@ def canvas(width: float, height: float, foot: str) -> Figure:
     lines = _wrapped(foot, width - 2 * _GAP)
     below = _FOOT_LINE * len(lines) + _GAP
     whole = height + below
-    figure = Figure(figsize=(width, whole))
+    figure = Drawn(figsize=(width, whole))
     figure.set_layout_engine("constrained", rect=(0, below / whole, 1, height / whole))
     figure.text(
         _GAP / width, _GAP / whole, "\n".join(lines), size=_FOOT_SIZE, color=GREY, va="bottom",

@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 import sweeper
+from analysis.figures.style import Drawn
 from sweeper import api
 from sweeper.ledger.write import Ledger
 from sweeper.study.config import DataConfig, RunConfig
@@ -63,12 +64,16 @@ def test_the_examples_of_the_docstrings_are_true(launched: Path) -> None:
     assert shown == public
 
 
-def test_a_launch_again_trains_nothing(launched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_launch_again_trains_nothing_and_says_so_in_plain_lines(
+    launched: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter's kernels do
     before = sweeper.open().results()
     sweep = sweeper.launch(
         {**GRID, "training": {"epochs": 1}}, preset="smoke", name="toy-smoke", device="cpu"
     )
-    assert "nothing left to train" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "nothing left to train" in out and "\x1b" not in out
     pd.testing.assert_frame_equal(sweep.results(), before)
 
 
@@ -83,6 +88,8 @@ def test_a_sweep_shows_itself(launched: Path) -> None:
     with console.capture() as capture:
         console.print(sweep)
     assert "Cosine SEP" in capture.get() and "5/5 cells" in capture.get()
+    picture = sweep.figure(3)
+    assert isinstance(picture, Drawn) and picture._repr_png_().startswith(b"\x89PNG")
     assert sweep._repr_html_().startswith("<pre>") and "Cosine SEP" in sweep._repr_html_()
 
 

@@ -22,10 +22,15 @@ SHORT = {"sweeper.ledger.lease.LEASE_SECONDS": 0.6}
 HOUR = 3600
 
 
+def start_slowly(sweep: Sweep) -> BaseProcess:
+    """A driver that is at work yet for a while after its first run has finished."""
+    return sweep.start("hold@epoch#6", **{"sweeper.failpoints.HOLD_SECONDS": 1.5})
+
+
 def test_a_second_driver_leaves_in_two_seconds_and_names_the_first(
     sweep: Sweep, assert_whole: Whole
 ) -> None:
-    first = sweep.start()
+    first = start_slowly(sweep)
     wait_for_a_finished_run(sweep, first)
     freeze(sweep, first)
     acknowledged, started = sweep.finished(), time.monotonic()
@@ -61,7 +66,7 @@ def test_a_clock_that_jumps_an_hour_takes_no_sweep_from_a_living_driver(
     sweep: Sweep, assert_whole: Whole, jump: int
 ) -> None:
     """The second driver sees the database's clock an hour off; the first lives, and keeps it."""
-    first = sweep.start()
+    first = start_slowly(sweep)
     wait_for_a_finished_run(sweep, first)
     acknowledged = sweep.finished()
     assert sweep.launch(**jumped(jump)) == 3, sweep.output
@@ -73,7 +78,7 @@ def test_a_clock_that_jumps_an_hour_takes_no_sweep_from_a_living_driver(
 def test_a_dead_driver_is_replaced_at_once_whatever_the_clock_says(
     sweep: Sweep, assert_whole: Whole, jump: int
 ) -> None:
-    first = sweep.start()
+    first = start_slowly(sweep)
     wait_for_a_finished_run(sweep, first)
     first.kill()
     ended(first)
@@ -105,7 +110,7 @@ def jumped(seconds: int) -> dict[str, object]:
 def test_a_signal_stops_in_order_and_the_sweep_resumes(
     sweep: Sweep, assert_whole: Whole, number: int, code: int
 ) -> None:
-    process = sweep.start()
+    process = start_slowly(sweep)
     wait_for_a_finished_run(sweep, process)
     os.kill(process.pid or 0, number)
     left = ended(process)

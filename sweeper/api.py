@@ -37,8 +37,8 @@ from sweeper.errors import ClusterDiedError, SweeperError, instead, redact
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.overview import overviews
-from sweeper.ledger.schema import PARTS, SUBSPACES, TASKS
 from sweeper.ledger.url import DEFAULT, to_write
+from sweeper.ledger.view import COLUMNS
 from sweeper.states import State
 from sweeper.study import toml
 from sweeper.study.grid import grid_text
@@ -48,39 +48,6 @@ __all__ = ["Sweep", "SweeperError", "launch", "open", "sweeps"]
 
 EXECUTORS = ("inline", "ray")
 DEVICES = ("auto", "cpu", "cuda")
-
-# Of `Sweep.results`, each with its unit; beside them stand the grid's further axes by their names.
-COLUMNS = {
-    "sweep": "name of the sweep",
-    "label": "name of the cell, unique in its sweep",
-    "kind": "multiview, or a baseline: encoder, cl-pitch, cl-instrument",
-    "principle": "how views are compared; None of a baseline",
-    "objective": "SIM, SEP or SIM+SEP; None of a baseline",
-    "lam": "λ, the share of the reconstruction, 0 to 1; NaN of a baseline",
-    "seed": "of initial weights, batches and probes",
-    "state": "finished",
-    "run_key": "SHA-256 of all that decides the run's numbers; cells that train the same share it",
-    "mse": "reconstruction error of the standardised latents, test clips; NaN without a decoder",
-    "gamma": "γ, weight of the reconstruction, no unit; NaN where it plays no part",
-    "best_epoch": "epoch whose weights were kept, from 1, by total validation loss",
-    "test_size": "clips that the probes were tested on",
-    "valid_size": "clips that they were validated on",
-    **{
-        f"{prefix}{task}_{subspace}": f"accuracy of {task} from {subspace}, {part} clips, 0 to 1"
-        for prefix, part in PARTS.items()
-        for task in TASKS
-        for subspace in SUBSPACES
-    },
-    "delta_pitch": "pitch_private - pitch_shared, −1 to 1",
-    "delta_instrument": "instrument_shared - instrument_private, −1 to 1",
-    "dataset": "name of the dataset",
-    "encoder": "name of the frozen encoder",
-    "latents": "fingerprint of its latents",
-    "epochs": "of training, at most",
-    "lr": "learning rate",
-    "gamma_rule": "how γ is chosen",
-    "precision": "of the training's numbers",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,8 +96,8 @@ class Sweep:
         """One row a finished cell, in the order of the grid; what a column is, unit and all, is
         in `attrs["columns"]`.
 
-        Beside COLUMNS each further axis of the grid has a column, `loss.temperature` say. The nine
-        λ = 1 cells of a seed show one run, as their `run_key` tells: count it once.
+        Each further axis of the grid has a column too, `loss.temperature` say. The nine λ = 1
+        cells of a seed show one run, as their `run_key` tells: count it once.
 
         >>> frame = sweeper.open().results()
         >>> frame[["principle", "objective", "lam", "seed"]].head(2)
@@ -156,7 +123,7 @@ class Sweep:
         """One row a configuration with a finished run: means over seeds, with 95 % intervals.
 
         Columns: `sweep`, with its place on further axes; `name`, `kind`, `principle`, `objective`,
-        `lam`, `seeds`; then each measure on test, `pitch_private` (units: COLUMNS), with
+        `lam`, `seeds`; then each measure on test, `pitch_private` (units as in `results`), with
         `pitch_private_low` and `_high`, crossed over seeds and the notes of the test clips; and
         the means on validation, `valid_pitch_private`. Ends are NaN where nothing bounds them.
 
@@ -318,7 +285,7 @@ def launch(
         seeds=seeds,
         dataset=dataset,
         encoder=encoder,
-        source=None if source is None else str(Path(source).absolute()),
+        source=None if source is None else _place_of(source),
         device=device,
         grid_file=grid_text(grid) if text is None else text,
         plugins=own_code.loaded(),
@@ -336,6 +303,11 @@ def launch(
     if code == ClusterDiedError.exit_code:
         raise ClusterDiedError("the Ray cluster died; the same call goes on")
     return open(where, request.sweep_name(name))
+
+
+def _place_of(source: str | PathLike[str]) -> str:
+    """By its whole path, for workers; what is not there may be a hub's name."""
+    return str(Path(source).absolute() if Path(source).exists() else source)
 
 
 def _console() -> Console:

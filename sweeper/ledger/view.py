@@ -4,6 +4,40 @@ from __future__ import annotations
 
 from sweeper.ledger.schema import NOW, PARTS, SUBSPACES, TASKS
 
+# What each column is, and its unit; NULL is None of a text and NaN of a number.
+COLUMNS = {
+    "sweep": "name of the sweep",
+    "label": "name of the cell, unique in its sweep",
+    "kind": "multiview, or a baseline: encoder, cl-pitch, cl-instrument",
+    "principle": "how views are compared; None of a baseline",
+    "objective": "SIM, SEP or SIM+SEP; None of a baseline",
+    "lam": "λ, the share of the reconstruction, 0 to 1; NaN of a baseline",
+    "seed": "of initial weights, batches and probes",
+    "state": "of the cell: finished, pending, …",
+    "run_key": "SHA-256 of all that decides the run's numbers; cells that train the same share it",
+    "mse": "squared error of reconstructed standardised latents, downstream clips; NaN: no decoder",
+    "gamma": "γ, weight of the reconstruction, no unit; NaN where it plays no part",
+    "best_epoch": "epoch whose weights were kept, from 1, by total validation loss",
+    "test_size": "clips that the probes were tested on",
+    "valid_size": "clips that they were validated on",
+    **{
+        f"{prefix}{task}_{subspace}": f"accuracy of {task} from {subspace}, {part} clips, 0 to 1"
+        for prefix, part in PARTS.items()
+        for task in TASKS
+        for subspace in SUBSPACES
+    },
+    "delta_pitch": "pitch_private - pitch_shared, −1 to 1",
+    "delta_instrument": "instrument_shared - instrument_private, −1 to 1",
+    "dataset": "name of the dataset",
+    "encoder": "name of the frozen encoder",
+    "latents": "fingerprint of its latents",
+    "epochs": "of training, at most",
+    "lr": "learning rate",
+    "gamma_rule": "how γ is chosen",
+    "precision": "of the training's numbers",
+    "point": "JSON: the place on every axis of the grid, the further ones too",
+}
+
 # A cell is finished when its run has scores; otherwise it shows its run's latest attempt. That
 # one is running only while the lease under which it was opened is kept alive.
 _STATE = """CASE

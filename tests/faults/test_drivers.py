@@ -146,6 +146,9 @@ def test_what_a_killed_sweep_held_is_trained_by_the_one_that_waited(
     sweep: Sweep, assert_whole: Whole
 ) -> None:
     first = sweep.start("kill@checkpoint:after-write#3", "--name", "first")
+    while not sweep.query("SELECT 1 FROM attempts"):  # it is to die with runs of its own
+        assert first.is_alive(), sweep.output
+        time.sleep(0.01)
     second = sweep.start("", "--name", "toy-smoke")
     assert ended(first) == -signal.SIGKILL and ended(second) == 0, sweep.output
     trained = sweep.query("SELECT COUNT(*) FROM attempts")

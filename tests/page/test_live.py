@@ -68,8 +68,9 @@ def test_a_launch_is_watched_from_start_to_end(
     run: Run, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SWEEPER_NATIVE", "0")  # slow enough to be watched
     toy.make_latents()
-    toy.grid_file(tmp_path, epochs=40)
+    toy.grid_file(tmp_path, epochs=300)
     words = "--grid toy.toml --preset smoke --executor inline --device cpu --db one.db --page"
     launch = run("launch", *words.split())
     tab = opened(address(launch))

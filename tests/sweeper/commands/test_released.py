@@ -63,7 +63,7 @@ def test_a_released_database_goes_on_and_trains_nothing_again(
     assert code == (0 if release == SHIPPED else 2), err  # one had failed, one diverged
     assert [run.kind for run in asked] == ([] if release == SHIPPED else ["encoder"])
     before = query(SCORED)
-    assert len(before) == (98 if release == SHIPPED else 2)
+    assert len(before) > 98 if release == SHIPPED else len(before) == 2
     assert sweeper("report", "--table", "1")[0] == 0
     asked.clear()
     assert sweeper("search", "--trials", "1", "--executor", "inline")[0] == code

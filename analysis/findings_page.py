@@ -44,7 +44,7 @@ def page(engine: Engine, text: str) -> str:
 
 def _sweeps(results: dict[str, Results], trainings: dict[str, Trainings]) -> str:
     return "\n".join(
-        f"- {name}: {of.provenance.line} {trainings[name].basis}." for name, of in results.items()
+        f"- {name}: {of.provenance.line} {trainings[name].basis}" for name, of in results.items()
     )
 
 

@@ -67,7 +67,7 @@ Name = Annotated[
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SWEEP]...",
+        metavar="SWEEP",
         help="The sweep; the one launched last by default. With --html several, side by side.",
         autocompletion=completion.sweeps,
     ),
@@ -75,7 +75,7 @@ Names = Annotated[
 Shown = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SWEEP]...",
+        metavar="SWEEP",
         help="The sweeps to show side by side; the one launched last by default.",
         autocompletion=completion.sweeps,
     ),

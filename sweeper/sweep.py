@@ -65,7 +65,7 @@ class Watcher(Protocol):
 def expand(request: Request) -> Cells:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
     grid = request.load_grid()
-    return grid.filled(request.seeds, study_of(request, grid))
+    return grid.filled(request.seeds, study_of(request, grid), request.baseline_seeds or 0)
 
 
 def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:

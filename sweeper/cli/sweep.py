@@ -43,6 +43,10 @@ def launch(
     grid: GridName = "full",
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
+    baseline_seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of the baselines, where they are to have more than the grid."),
+    ] = None,
     dataset: OptionalDataset = None,
     encoder: Encoder = None,
     soundfont: SoundFont = None,
@@ -93,6 +97,7 @@ def launch(
         grid=grid,
         preset=preset,
         seeds=seeds,
+        baseline_seeds=baseline_seeds,
         dataset=dataset,
         encoder=encoder,
         source=dataset_path(dataset, soundfont, data_root),

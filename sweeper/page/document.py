@@ -50,7 +50,10 @@ def more_seeds(sweep: read.SweepInfo, db: str) -> str:
     except SweeperError:
         return ""
     words = ["sweeper", "launch", "--grid", request.grid, "--preset", request.preset]
-    words += ["--seeds", str(request.seeds + MORE_SEEDS)]
+    seeds = request.seeds + MORE_SEEDS
+    words += ["--seeds", str(seeds)]
+    if (request.baseline_seeds or 0) > seeds:
+        words += ["--baseline-seeds", str(request.baseline_seeds)]
     words += ["--dataset", request.dataset, "--encoder", request.encoder]
     if request.source is not None:
         words += ["--soundfont" if request.dataset == "notes" else "--data-root", request.source]

@@ -76,16 +76,21 @@ class Grid:
     axes: Axes = field(default_factory=Axes)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def cells(self, seeds: int) -> list[Cell]:
-        """Every cell for seeds 0 … `seeds` − 1, with a place on every axis."""
-        return [cell for seed in range(seeds) for cell in self._of_seed(seed)]
+    def cells(self, seeds: int, baseline_seeds: int = 0) -> list[Cell]:
+        """Every cell for seeds 0 … `seeds` − 1, with a place on every axis.
+
+        Of baselines, seeds 0 … `baseline_seeds` − 1 where these are more.
+        """
+        cells = [cell for seed in range(seeds) for cell in self._of_seed(seed)]
+        more = (cell for seed in range(seeds, baseline_seeds) for cell in self._of_seed(seed))
+        return cells + [cell for cell in more if cell.kind in BASELINES]
 
     def filled(
-        self, seeds: int, config_of: Callable[[Cell], RunConfig]
+        self, seeds: int, config_of: Callable[[Cell], RunConfig], baseline_seeds: int = 0
     ) -> list[tuple[Cell, RunConfig]]:
         """Every cell and its run; a cell has a place on those axes alone that its run knows."""
         found: dict[str, tuple[Cell, RunConfig]] = {}
-        for cell in self.cells(seeds):
+        for cell in self.cells(seeds, baseline_seeds):
             run = config_of(cell)
             cell = cell.along(run)
             found.setdefault(cell.label, (cell, run))

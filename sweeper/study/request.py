@@ -35,14 +35,14 @@ class Request:
     encoders: dict[str, str] = field(default_factory=dict)  # see data.latents.Source
     grid_file: str | None = None  # what it held: the sweep goes on though it be changed or gone
     plugins: dict[str, str] = field(default_factory=dict)  # name → source: see plugins.py
+    baseline_seeds: int | None = None  # where baselines are to have more seeds than the grid
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise SweeperError(f"--seeds {self.seeds}: at least 1 is needed")
+        _check_seeds("--seeds", self.seeds, 1)
+        if self.baseline_seeds is not None:
+            _check_seeds("--baseline-seeds", self.baseline_seeds, self.seeds)
         if self.storage is not None:  # the request is stored, and its key must not be
             object.__setattr__(self, "storage", redact(self.storage))
-        if self.seeds > MOST_SEEDS:
-            raise SweeperError(f"--seeds {self.seeds}: a sweep has at most {MOST_SEEDS}")
 
     def load_grid(self) -> Grid:
         """The grid that was asked for."""
@@ -84,6 +84,13 @@ class Request:
         default = ("notes", preset(self.preset).data.encoder)
         data = (self.dataset, self.encoder.partition(":")[0])
         return "-".join([Path(self.grid).stem, self.preset, *(() if data == default else data)])
+
+
+def _check_seeds(option: str, seeds: int, least: int) -> None:
+    if seeds < least:
+        raise SweeperError(f"{option} {seeds}: at least {least} is needed")
+    if seeds > MOST_SEEDS:
+        raise SweeperError(f"{option} {seeds}: a sweep has at most {MOST_SEEDS}")
 
 
 def data_of(

@@ -65,6 +65,7 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         ("launch --dataset note", "unknown dataset 'note', did you mean 'notes'?"),
         ("launch --preset big", "unknown preset 'big'; choose one of paper, quick, smoke"),
         ("launch --seeds 0", "--seeds 0: at least 1 is needed"),
+        ("launch --seeds 5 --baseline-seeds 4", "--baseline-seeds 4: at least 5 is needed"),
         ("launch --seeds 100000 --dry-run", "--seeds 100000: a sweep has at most 1000"),
         ("launch --seeds many", "--seeds"),
         ("launch --name=", "--name is empty"),

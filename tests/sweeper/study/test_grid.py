@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models.spec import BASELINES
 from sweeper.errors import SweeperError
 from sweeper.study.grid import GRIDS, Cell, Grid, load_grid, override, run_config
 from sweeper.study.presets import PRESETS, preset
@@ -37,6 +38,13 @@ def test_seeds_multiply_the_cells_and_share_no_run() -> None:
         for seed in range(3)
     ]
     assert not by_seed[0] & by_seed[1] and not by_seed[1] & by_seed[2]
+
+
+def test_baselines_can_have_more_seeds_than_the_grid() -> None:
+    cells = load_grid("full").cells(2, 4)
+    assert cells[: 2 * 57] == load_grid("full").cells(2)
+    further = [(cell.kind, cell.seed) for cell in cells[2 * 57 :]]
+    assert further == [(kind, seed) for seed in (2, 3) for kind in BASELINES]
 
 
 def test_labels_read_like_the_paper() -> None:

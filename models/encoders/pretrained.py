@@ -6,9 +6,10 @@ an encoder that goes to a worker process takes their name along and not the weig
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,12 +51,11 @@ class Pretrained:
     def model(self) -> Any:
         """The network, on the GPU if there is one; loaded when it is first asked for."""
         try:
-            with torch.inference_mode():
-                model = self.load(self.path)
+            with torch.inference_mode():  # the move too: half of it outside makes no network
+                return self.load(self.path).eval().requires_grad_(False).to(device())
         except (OSError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{self.path} holds no weights for {self.name}: {reason}") from error
-        return model.eval().requires_grad_(False).to(device())
 
     @functools.cached_property
     def path(self) -> Path:
@@ -92,7 +92,7 @@ class Pretrained:
     def network(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `TwoStage`."""
         model = self.model
-        with torch.inference_mode(), mixed_precision():
+        with torch.inference_mode(), single_precision():
             latents = self.latents(model, torch.from_numpy(inputs).to(device()))
         return latents.float().cpu().numpy()
 
@@ -114,9 +114,19 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def mixed_precision() -> torch.autocast:
-    """Half precision for what bears it, on a GPU alone."""
-    return torch.autocast("cuda", torch.float16, enabled=torch.cuda.is_available())
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """Products and convolutions as on a CPU: latents have one fingerprint, wherever they are made.
+
+    Half precision or tf32, which cuDNN takes unasked, would be other latents under the same key.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def resample(waveforms: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

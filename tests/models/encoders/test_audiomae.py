@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.encoders import make_encoder
-from models.encoders.audiomae import AudioMAE, normalised
+from models.encoders.audiomae import AudioMAE, ViT, normalised
 from models.encoders.fbank import fbank
 
 WIDTH, DEPTH, HIDDEN = 128, 2, 512
@@ -125,6 +125,24 @@ def test_latents_agree_with_plain_arithmetic(checkpoint: Path, clips: np.ndarray
     for clip, latent in zip(clips, latents, strict=True):
         expected = plain_latents(network_input(clip).astype(np.float64), state)
         np.testing.assert_allclose(latent, expected, atol=1e-4)
+
+
+def test_latents_are_the_same_after_a_move_to_another_device_and_know_no_tf32(
+    checkpoint: Path, clips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move makes other tensors of the weights: here copies, as on a GPU."""
+    expected = AudioMAE(str(checkpoint)).encode(clips)
+    switches, network = [], ViT.forward
+
+    def forward(self: ViT, banks: torch.Tensor) -> torch.Tensor:
+        cudnn = torch.backends.cudnn.allow_tf32
+        switches.append((cudnn, torch.get_float32_matmul_precision(), torch.is_autocast_enabled()))
+        return network(self, banks)
+
+    monkeypatch.setattr(ViT, "forward", forward)
+    monkeypatch.setattr(ViT, "to", lambda self, _: self._apply(torch.clone))
+    assert np.array_equal(AudioMAE(str(checkpoint)).encode(clips), expected)
+    assert switches == [(False, "highest", False)]
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filter")  # the lowest are too narrow

@@ -32,6 +32,7 @@ from sweeper import plugins as own_code
 from sweeper.commands.list import document
 from sweeper.commands.report import clear_errors
 from sweeper.commands.status import Status, look
+from sweeper.console.terminal import console as terminal
 from sweeper.console.words import counted, printable
 from sweeper.errors import ClusterDiedError, SweeperError, instead, redact
 from sweeper.ledger import read
@@ -317,8 +318,7 @@ def _console() -> Console:
 
     Jupyter's kernels ask for colours by FORCE_COLOR, which rich takes for a terminal.
     """
-    terminal = sys.stdout.isatty()
-    return Console(soft_wrap=True, highlight=False, force_jupyter=False, force_terminal=terminal)
+    return terminal(force_jupyter=False, force_terminal=sys.stdout.isatty())
 
 
 def _grid_of(

@@ -179,7 +179,7 @@ def last_words(how: str = "stopped by a signal") -> str:
 
 def leave_at_once(signum: int, _frame: object = None) -> NoReturn:
     """Ends this process with nothing tidied but the terminal: what is missing can be resumed."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         os.write(1, b"\x1b[?25h\n")  # a live view has hidden the cursor
     os.write(2, f"{last_words('stopped at once')}\n".encode())
     os._exit(128 + signum)

@@ -40,7 +40,7 @@ def run(*, quick: bool, as_json: bool, device: str, console: Console) -> None:
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str], None]]:
     """Says what is measured: one line that changes, or lines where there is no terminal."""
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         yield lambda line: console.print(f"bench: {line}", markup=False)
         return
     with console.status("starting") as status:

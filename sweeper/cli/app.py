@@ -14,7 +14,7 @@ from sweeper.cli import sweeps
 from sweeper.cli.data import data_app
 from sweeper.cli.encoders import encoders_app
 from sweeper.cli.grid import grid_app
-from sweeper.cli.options import console
+from sweeper.console.terminal import console
 from sweeper.console.words import printable
 from sweeper.errors import SweeperError, redact
 

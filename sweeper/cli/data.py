@@ -13,10 +13,10 @@ from sweeper.cli.options import (
     Encoder,
     PresetName,
     SoundFont,
-    console,
     dataset_path,
     encoder_of,
 )
+from sweeper.console.terminal import console
 
 data_app = typer.Typer(help="Render or read the audio and cache its latents.", no_args_is_help=True)
 

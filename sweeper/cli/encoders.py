@@ -16,9 +16,9 @@ from sweeper.cli.options import (
     Picture,
     PresetName,
     SoundFont,
-    console,
     dataset_path,
 )
+from sweeper.console.terminal import console
 
 encoders_app = typer.Typer(
     help="Frozen encoders: list them, compare them, or pre-train one.", no_args_is_help=True

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.options import PresetName, console
+from sweeper.cli.options import PresetName
+from sweeper.console.terminal import console
 
 grid_app = typer.Typer(help="Write a grid file of your own, and check it.", no_args_is_help=True)
 

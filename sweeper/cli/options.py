@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sweeper.cli import completion
 from sweeper.errors import SweeperError
@@ -81,15 +80,19 @@ Shown = Annotated[
     ),
 ]
 Db = Annotated[
-    str, typer.Option("--db", help="Results database: a file, or postgresql+psycopg://…")
+    str,
+    typer.Option(
+        "--db",
+        show_default=False,
+        help="Results database: a file, results.db by default, or postgresql+psycopg://…",
+    ),
 ]
 DbToWrite = Annotated[
     str | None,
     typer.Option(
         "--db",
-        show_default="results.db",
-        help="Results database: a file, or postgresql+psycopg://… One that git keeps is written "
-        "to only when it is named.",
+        help="Results database: a file, results.db by default, or postgresql+psycopg://… One that "
+        "git keeps is written to only when it is named.",
     ),
 ]
 PresetName = Annotated[
@@ -230,7 +233,3 @@ def agreement(yes: bool) -> Callable[[Sequence[str]], bool]:
         return typer.confirm("\n".join([*lines, "Go on?"]))
 
     return ask
-
-
-def console() -> Console:
-    return Console(soft_wrap=True, highlight=False)

@@ -31,11 +31,11 @@ from sweeper.cli.options import (
     Storage,
     Table,
     Where,
-    console,
     dataset_path,
     pack_size,
     storage_of,
 )
+from sweeper.console.terminal import console
 from sweeper.errors import SweeperError
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.options import AsJson, Db, DbToWrite, Yes, agreement, console
+from sweeper.cli.options import AsJson, Db, DbToWrite, Yes, agreement
+from sweeper.console.terminal import console
 
 
 def list_(db: Db = "results.db", as_json: AsJson = False) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import Engine
 
+from sweeper.console.listing import Fitting, listing
 from sweeper.errors import NAMED, SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
@@ -125,11 +125,10 @@ def _short(value: Any) -> Any:
     return value[:12] if isinstance(value, str) and len(value) == DIGEST else value
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("number", box=None, header_style="dim")
-    for head in ("mean difference", "cells", "min", "max"):
-        table.add_column(head, justify="right")
+def _table(rows: Sequence[Mapping[str, Any]]) -> Fitting:
+    heads = ("number", "mean difference", "cells", "min", "max")
+    told = []
     for row in rows:
-        spread = [f"{row[name]:+.4f}" for name in ("mean", "min", "max")]
-        table.add_row(row["number"], spread[0], str(row["cells"]), *spread[1:])
-    return table
+        mean, low, high = (f"{row[name]:+.4f}" for name in ("mean", "min", "max"))
+        told.append((row["number"], mean, row["cells"], low, high))
+    return listing(heads, told)

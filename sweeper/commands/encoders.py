@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-WIDE = 132  # columns of a log, so that no name is broken
+from sweeper.console.listing import listing
+
 # A cached repository must hold such a file: a config alone gives no latents.
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 
@@ -80,22 +80,20 @@ def is_at_hand(weights: str) -> bool:
 
 def show(console: Console) -> None:
     """Prints a row an encoder."""
-    if not console.is_terminal:
-        console.width = WIDE
-    columns = ("encoder", "kHz", "T × D", "download", "licence", "here")
-    table = Table(*columns, box=None, header_style="dim")
-    table.add_column("weights", overflow="fold")
-    for encoder in listed():
-        table.add_row(
+    heads = ("encoder", "kHz", "T × D", "download", "licence", "here", "weights")
+    rows = [
+        (
             encoder.name,
             f"{encoder.cls.sample_rate / 1000:g}",
             encoder.shape,
             encoder.cls.download or "–",
             encoder.cls.licence or "–",
-            "[green]yes[/green]" if not encoder.missing else f"[dim]{encoder.missing}[/dim]",
+            encoder.missing or "yes",
             _where(encoder.weights),
         )
-    console.print(table)
+        for encoder in listed()
+    ]
+    console.print(listing(heads, rows))
     console.print("your own weights: --encoder NAME:PATH_OR_HUB_NAME", markup=False)
 
 

@@ -8,17 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from sweeper.console.listing import Fitting, listing
 from sweeper.console.summary import command
-from sweeper.console.words import ago, printable
+from sweeper.console.words import ago
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.overview import Overview, overviews
 from sweeper.states import State
-
-WIDEST = 10_000  # columns of a line
-
 
 # What to type next of a sweep, by its state.
 NEXT: dict[str, str] = {
@@ -42,17 +38,13 @@ def show_next(db: str, as_json: bool, console: Console) -> None:
 
 
 def _show(
-    db: str, as_json: bool, console: Console, table_of: Callable[[list[Overview]], Table]
+    db: str, as_json: bool, console: Console, table_of: Callable[[list[Overview]], Fitting]
 ) -> None:
     rows = overviews(open_reader(db))
     if as_json:
         print(json.dumps([document(row, db) for row in rows]))
     elif rows:
-        table = table_of(rows)
-        # As wide as it is: a name that is cut is no name.
-        natural = console.measure(table, options=console.options.update(width=WIDEST))
-        console.width = max(console.width, natural.maximum)
-        console.print(table)
+        console.print(table_of(rows))
     else:
         console.print("this database holds no sweep yet; run `sweeper launch` first")
 
@@ -83,44 +75,36 @@ def document(row: Overview, db: str) -> dict[str, Any]:
     }
 
 
-def _next_table(rows: list[Overview], db: str) -> Table:
-    table = Table(box=None, header_style="dim")
-    for head in ("sweep", "done", "missing", "failed", "state", "launched", "next"):
-        table.add_column(head, no_wrap=True)
+def _next_table(rows: list[Overview], db: str) -> Fitting:
+    heads = ("sweep", "done", "missing", "failed", "state", "launched", "next")
+    told = []
     for row in rows:
         failed = row.cells.get(State.FAILED, 0) + row.cells.get(State.DIVERGED, 0)
-        cells = (
-            row.sweep.name,
-            f"{row.finished}/{row.total}",
-            row.total - row.finished - failed,
-            failed,
-            row.state,
-            ago((datetime.now(UTC) - row.sweep.launched.replace(tzinfo=UTC)).total_seconds()),
-            next_command(row, db),
-        )
-        table.add_row(*(escape(printable(cell)) for cell in cells))
-    return table
+        age = (datetime.now(UTC) - row.sweep.launched.replace(tzinfo=UTC)).total_seconds()
+        done, missing = f"{row.finished}/{row.total}", row.total - row.finished - failed
+        then = next_command(row, db)
+        told.append((row.sweep.name, done, missing, failed, row.state, ago(age), then))
+    return listing(heads, told, alone="next")
 
 
-def _table(rows: list[Overview]) -> Table:
+def _table(rows: list[Overview]) -> Fitting:
     heads = ["sweep", "cells", "state", "seeds", "dataset", "encoder", "preset", "launched"]
     if has_notes := any(row.sweep.note for row in rows):
         heads.append("note")
-    table = Table(box=None, header_style="dim")
-    for head in heads:
-        table.add_column(head, no_wrap=True)
+    cells = []
     for row in rows:
         told = document(row, "")
-        cells = (
-            row.sweep.name,
-            f"{row.finished}/{row.total}",
-            row.state,
-            row.seeds,
-            told["dataset"] or "?",
-            ", ".join(name or "?" for name in told["encoders"]),
-            told["preset"] or "?",
-            f"{row.sweep.launched.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M}",
-            *([printable(row.sweep.note or "")] if has_notes else []),
+        cells.append(
+            (
+                row.sweep.name,
+                f"{row.finished}/{row.total}",
+                row.state,
+                row.seeds,
+                told["dataset"] or "?",
+                ", ".join(name or "?" for name in told["encoders"]),
+                told["preset"] or "?",
+                f"{row.sweep.launched.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M}",
+                *([row.sweep.note or ""] if has_notes else []),
+            )
         )
-        table.add_row(*(escape(str(cell)) for cell in cells))
-    return table
+    return listing(heads, cells)

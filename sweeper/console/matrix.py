@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.places import fits, name_of_place, places_of, whole_places
+from sweeper.console.listing import Fitting
 from sweeper.console.words import printable
 from sweeper.states import STOPPED, State
 
@@ -64,16 +65,23 @@ def _legend(states: pd.Series) -> Text:
     return Text(" " + "  ".join(words), style="dim")
 
 
-def _table(grid: pd.DataFrame) -> Table:
+def _table(grid: pd.DataFrame) -> Fitting:
+    """Where a terminal is narrow the columns come closer, and labels have several lines."""
     lambdas = sorted(grid["lam"].unique())
-    table = Table("λ", box=None, padding=(0, 1), header_style="dim")
-    for lam in lambdas:
-        table.add_column(f"{lam:g}", justify="center")
+    tables = [
+        Table(box=None, padding=padding, header_style="dim") for padding in ((0, 1), (0, 0, 0, 1))
+    ]
+    for table in tables:
+        table.add_column("λ", overflow="fold")
+        for lam in lambdas:
+            table.add_column(f"{lam:g}", justify="center", no_wrap=True)
     for (principle, objective), pair in grid.groupby(["principle", "objective"], sort=False):
         for name, row in _rows(pair):
             marks = [_marks(row.loc[row["lam"] == lam, "state"]) for lam in lambdas]
-            table.add_row(Text(printable(f"{principle} {objective} {name}".strip())), *marks)
-    return table
+            label = Text(printable(f"{principle} {objective} {name}".strip()))
+            for table in tables:
+                table.add_row(label, *marks)
+    return Fitting(tables)
 
 
 def _rows(pair: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

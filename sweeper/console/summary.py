@@ -107,7 +107,7 @@ def print_plan(
 def time_left(headway: Headway) -> str:
     """How long a launch will take yet, as far as that can be told."""
     if (seconds := headway.seconds_left) is not None:
-        return f"{clock(seconds)} left"
+        return f"{clock(seconds)} left" if seconds >= 1 else "under a second left"
     return "measuring the pace" if any(pack.timed for pack in headway.packs) else "starting"
 
 

@@ -140,7 +140,7 @@ def test_a_log_gets_plain_lines_and_no_control_codes() -> None:
         observe(started("p", runs))
         observe(results("p", runs))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.splitlines() == ["4 finished · 100% of the work · 0:00:00 left"]
+    assert text.splitlines() == ["4 finished · 100% of the work · under a second left"]
 
 
 def test_the_time_left_is_told_from_the_first_training_on_once_enough_was_seen() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Engine, inspect, text
+
+from analysis.predictions import unpack
 
 _CLIPS = text(
     "SELECT labels, note, twin FROM clips WHERE latents = :latents AND part = 'test'"
@@ -58,11 +59,17 @@ def load_clips(engine: Engine, sweep: str, frame: pd.DataFrame) -> TestClips | N
     every = pd.DataFrame([json.loads(row) for row in known])
     found = TestClips(notes, twin.astype(bool), _remarks(labels, every, notes))
     for key, task, subspace, packed in said:
-        classes = np.frombuffer(zlib.decompress(packed), "<u2")
-        if len(classes) == len(clips) and task in labels:
-            right = classes == labels[task].to_numpy()
+        if task in labels and (right := _right(packed, labels[task].to_numpy())) is not None:
             found.correct.setdefault(key, {})[f"{task}_{subspace}"] = right
     return found
+
+
+def _right(packed: bytes, labels: NDArray[Any]) -> NDArray[np.bool_] | None:
+    try:
+        right: NDArray[np.bool_] = unpack(packed, labels) == labels
+    except ValueError:
+        return None
+    return right
 
 
 def _remarks(labels: pd.DataFrame, every: pd.DataFrame, notes: NDArray[Any]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class RunResult:
     epochs: Sequence[Losses] = ()  # one row an epoch
     cause: str | None = None
     traceback: str | None = None
-    # By the names of the accuracies, what those probes said of each clip: see predictions.py.
+    # By the names of the accuracies, what those probes said: see analysis/predictions.py.
     predictions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:

@@ -32,7 +32,6 @@ ROOMS = {
     "sweeper.failpoints": "faults on demand, for the tests",
     "sweeper.findings": "what a check of what is stored has found",
     "sweeper.plugins": "a user's own code, run by name and source",
-    "sweeper.predictions": "classes that probes have said, packed",
     "sweeper.git": "what git says of a directory",
     "sweeper.errors": "what a user can mend",
     "sweeper": "the version",

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import Engine, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from analysis.predictions import unpack
 from sweeper.errors import SweeperError
 from sweeper.findings import Audit, Finding, some
 from sweeper.ledger import read
@@ -25,7 +26,6 @@ from sweeper.ledger.schema import (
     Score,
     Sweep,
 )
-from sweeper.predictions import unpack
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 
@@ -149,10 +149,10 @@ def _latents(config: str) -> str:
 
 def _is_mean(accuracy: float, classes: bytes, labels: Any) -> bool:
     try:
-        said = unpack(classes)
+        said = unpack(classes, labels)
     except ValueError:
         return False
-    return len(said) == len(labels) and abs(float(np.mean(said == labels)) - accuracy) < ROUNDING
+    return abs(float(np.mean(said == labels)) - accuracy) < ROUNDING
 
 
 def _left_open(session: Session) -> Iterator[Finding]:

@@ -21,22 +21,18 @@ from sweeper.ledger.schema import (
     Epoch,
     HistoryRow,
     Map,
-    Prediction,
     ProbeClip,
     Run,
     Score,
     Sweep,
 )
-from sweeper.predictions import unpack
 from sweeper.states import TROUBLES, State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost, with_references
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 # A reader's memory does not grow with the database: it asks for what concerns its own sweep.
 BATCH = 1_000  # keys in a query; databases bear some 30,000
@@ -315,20 +311,6 @@ def probe_clips(engine: Engine, latents: str) -> pd.DataFrame:
 
 
 _CLIP = ["position", "part", "note", "twin"]
-
-
-def predictions(
-    engine: Engine, keys: Iterable[str], part: str
-) -> dict[tuple[str, str, str], NDArray[np.uint16]]:
-    """(run key, task, subspace) → the class predicted for each clip of the part."""
-    columns = (Run.key, Prediction.task, Prediction.subspace, Prediction.classes)
-    query = select(*columns).join(Run, Run.id == Prediction.run_id).where(Prediction.part == part)
-    with Session(engine) as session:
-        return {
-            (key, task, subspace): unpack(classes)
-            for batch in _batches(keys)
-            for key, task, subspace, classes in session.execute(query.where(Run.key.in_(batch)))
-        }
 
 
 @dataclass(frozen=True)

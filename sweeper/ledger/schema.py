@@ -206,7 +206,7 @@ class Prediction(Base):
     part: Mapped[str] = mapped_column(primary_key=True)
     task: Mapped[str] = mapped_column(primary_key=True)
     subspace: Mapped[str] = mapped_column(primary_key=True)
-    classes: Mapped[bytes]  # one a clip, in the order of `clips`: see predictions.py
+    classes: Mapped[bytes]  # one a clip, in the order of `clips`: see analysis/predictions.py
 
 
 class Measure(Base):

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from analysis.predictions import stored
 from sweeper.errors import SweeperError, redact
 from sweeper.events import Provenance, RunResult
 from sweeper.failpoints import failpoint
@@ -35,7 +36,6 @@ from sweeper.ledger.schema import (
     Score,
     Sweep,
 )
-from sweeper.predictions import stored
 from sweeper.states import State
 from sweeper.study.config import RunConfig, canonical_json
 from sweeper.study.grid import Cell

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
+from analysis.predictions import pack
 from models.evaluation import Evaluated, probe_encoder, probe_pack
 from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
 from models.pack.trainer import PackTrainer
@@ -20,7 +21,6 @@ from sweeper.data.cache import Latents
 from sweeper.data.clips import PARTS, PITCHES
 from sweeper.events import Epochs, Losses, RunResult
 from sweeper.failpoints import failpoint
-from sweeper.predictions import pack
 from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
 from sweeper.study.config import RunConfig
@@ -220,16 +220,26 @@ def _result(
         "mse": evaluated.mse,
         **evaluated.probed.accuracies,
     }
-    said = {name: pack(classes) for name, classes in evaluated.probed.classes.items()}
     return RunResult(
         run.key,
         State.FINISHED,
         row,
         epochs,
-        predictions=said,
+        predictions=_predictions(evaluated, latents),
         measures=dict(evaluated.measures),
         engine=trained.engine if trained else None,
     )
+
+
+def _predictions(evaluated: Evaluated, latents: Latents) -> dict[str, str]:
+    """What each probe said of the clips of its part, by the name of its accuracy."""
+    tasks, split = _tasks(latents), _split(latents)
+    packed = {}
+    for name, classes in evaluated.probed.classes.items():
+        clips = split.valid if name.startswith("valid_") else split.test
+        task = tasks[name.removeprefix("valid_").rpartition("_")[0]]
+        packed[name] = pack(classes, task.labels[clips])
+    return packed
 
 
 def _divergence(run: RunConfig, trained: TrainedRun) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import numpy as np
 from sqlalchemy import text
 
+from analysis.predictions import pack
 from sweeper.ledger import audit
 from sweeper.ledger.connect import open_reader, writer
 from sweeper.ledger.write import Ledger
-from sweeper.predictions import pack
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from tests.sweeper.conftest import scored, train
@@ -35,7 +34,7 @@ def test_an_accuracy_is_held_against_what_its_probe_said_of_every_clip(
         {"position": n, "part": "test", "labels": json.dumps(row), "note": n, "twin": False}
         for n, row in enumerate(labels)
     ]
-    said = pack(np.array([0, 1, 2, 9, 9, 9]))  # half of them right
+    said = pack([0, 1, 2, 9, 9, 9], [0, 1, 2, 0, 1, 2])  # half of them right
     with writer(db) as engine, Ledger.of(engine, "a") as ledger:
         ledger.register({}, cells)
         result = dataclasses.replace(scored(key, 0.5), predictions={"pitch_private": said})

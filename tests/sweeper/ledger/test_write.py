@@ -7,14 +7,16 @@ import json
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
 
+from analysis.predictions import pack, unpack
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.overview import overviews
+from sweeper.ledger.schema import Prediction
 from sweeper.ledger.write import Ledger, Provenance, RunResult
-from sweeper.predictions import pack
 from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell, load_grid, run_config
@@ -261,12 +263,14 @@ def test_what_probes_said_of_every_clip_is_read_as_it_was_stored(
     ledger.register({}, smoke)
     key = smoke[0][1].key
     said = {"pitch_private": [0, 87, 300], "valid_instrument_overall": [9]}
-    packed = {name: pack(classes) for name, classes in said.items()}
+    packed = {name: pack(classes, [7] * len(classes)) for name, classes in said.items()}
     train(ledger, "p", [dataclasses.replace(scored(key), predictions=packed)])
-    ((probe, classes),) = read.predictions(engine, [key], "test").items()
-    assert probe == (key, "pitch", "private") and classes.tolist() == [0, 87, 300]
-    ((probe, classes),) = read.predictions(engine, [key], "validation").items()
-    assert probe == (key, "instrument", "overall") and classes.tolist() == [9]
+    with Session(engine) as session:
+        rows = session.scalars(select(Prediction).order_by(Prediction.part)).all()
+    of = [(row.part, row.task, row.subspace) for row in rows]
+    assert of == [("test", "pitch", "private"), ("validation", "instrument", "overall")]
+    assert unpack(rows[0].classes, [7, 7, 7]).tolist() == [0, 87, 300]
+    assert unpack(rows[1].classes, [7]).tolist() == [9]
 
 
 def test_measures_are_stored_with_the_scores_and_go_with_them_into_the_history(

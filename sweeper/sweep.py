@@ -75,7 +75,11 @@ def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
     @cache
     def data_of(data: DataConfig, encoder: str) -> DataConfig:
         source = dataclasses.replace(source_of(request), encoder=encoder)
-        return data_config(data, request.dataset, source)
+        with (
+            grid.telling(request.dataset, "data.dataset"),
+            grid.telling(encoder, ENCODER_AXIS, f"axes.{ENCODER_AXIS}"),
+        ):
+            return data_config(data, request.dataset, source)
 
     def config_of(cell: Cell) -> RunConfig:
         point = dict(cell.axes)

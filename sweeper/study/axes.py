@@ -15,6 +15,7 @@ from analysis.places import short
 from models.names import unknown
 from sweeper.study.code import own_options
 from sweeper.study.config import RunConfig
+from sweeper.study.grid_file import Misplaced
 from sweeper.study.presets import Preset
 
 Point = dict[str, Any]  # axis (`section.field`) → value
@@ -59,13 +60,15 @@ class Axes:
 
 
 def axes_of(document: Mapping[str, Any]) -> Axes:
-    """The tables `axes`, `zip` and `where` of a grid file. ValueError with what is wrong."""
+    """The tables `axes`, `zip` and `where` of a grid file. Misplaced says what is wrong."""
     values = dict(_flat(document.get("axes", {})))
     for name, of_axis in values.items():
         if name not in fields():
-            raise ValueError(unknown("axis", name, [*NAMED, *fields()]))
+            raise Misplaced(unknown("axis", name, [*NAMED, *fields()]), f"axes.{name}")
         if not isinstance(of_axis, list) or not of_axis:
-            raise ValueError(f"axis {name} = {of_axis!r}: a list of its values is expected")
+            raise Misplaced(
+                f"axis {name} = {of_axis!r}: a list of its values is expected", f"axes.{name}"
+            )
     found = {name: tuple(_value(name, v) for v in of_axis) for name, of_axis in values.items()}
     return Axes(found, _zipped(document.get("zip", []), found), _where(document.get("where")))
 
@@ -96,22 +99,22 @@ def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _zipped(groups: Any, values: Mapping[str, tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
     shape = 'zip = [["training.epochs", "training.lr"]]: lists of axes are expected'
     if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
-        raise ValueError(shape)
+        raise Misplaced(shape, "zip")
     for name in (names := list(itertools.chain.from_iterable(groups))):
         if name not in values:
-            raise ValueError(unknown("axis in zip", str(name), values))
+            raise Misplaced(unknown("axis in zip", str(name), values), "zip", values=(name,))
         if names.count(name) > 1:
-            raise ValueError(f"zip names '{name}' twice")
+            raise Misplaced(f"zip names '{name}' twice", "zip", values=(name,))
     for group in groups:
         if len({len(values[name]) for name in group}) > 1:
             counts = ", ".join(f"{name} has {len(values[name])}" for name in group)
-            raise ValueError(f"zipped axes need equally many values; {counts}")
+            raise Misplaced(f"zipped axes need equally many values; {counts}", "zip")
     return tuple(tuple(group) for group in groups)
 
 
 def _where(text: Any) -> str | None:
     if text is not None and (not isinstance(text, str) or not text.strip()):
-        raise ValueError(f'where = {text!r}: a condition is expected, such as "lam < 1"')
+        raise Misplaced(f'where = {text!r}: a condition is expected, such as "lam < 1"', "where")
     return text
 
 
@@ -119,7 +122,7 @@ def kept(points: list[Point], where: str | None) -> list[bool]:
     """Which points a condition holds for: pandas' query, over axes by their short names.
 
     `lam <= 0.6 and temperature < 1`; an axis that a point lacks holds for nothing but `!=`.
-    ValueError for what is no condition over these axes.
+    Misplaced: it is no condition over these axes.
     """
     if where is None:
         return [True] * len(points)
@@ -134,8 +137,8 @@ def kept(points: list[Point], where: str | None) -> list[bool]:
         return [bool(each) for each in chosen]
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'where = "{where}": {reason}; the axes are {", ".join(names.values())}'
+        raise Misplaced(
+            f'where = "{where}": {reason}; the axes are {", ".join(names.values())}', "where"
         ) from None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from models.names import unknown
 from models.spec import BASELINES, OBJECTIVES
 from sweeper import plugins
 from sweeper.errors import SweeperError
-from sweeper.study.axes import NAMED, Axes, Point, axes_of, kept, placed, plays_part
+from sweeper.study.axes import NAMED, OPTIONS, Axes, Point, axes_of, kept, placed, plays_part
 from sweeper.study.code import options_of, own_options, principle_code
 from sweeper.study.config import RunConfig
+from sweeper.study.grid_file import GridFile, Misplaced, twice
 from sweeper.study.presets import Preset
 
 LAMBDAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -75,6 +76,22 @@ class Grid:
     baselines: tuple[str, ...] = ()
     axes: Axes = field(default_factory=Axes)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    file: GridFile | None = field(default=None, repr=False, compare=False)
+
+    def error(self, wrong: Misplaced) -> SweeperError:
+        """What to raise: it names the line of the file, where there is one."""
+        return self.file.error(wrong) if self.file else SweeperError(f"grid '{self.name}': {wrong}")
+
+    @contextmanager
+    def telling(self, name: str, *keys: str) -> Iterator[None]:
+        """What goes wrong here with a name that one of the file's keys has, is told of that key."""
+        try:
+            yield
+        except SweeperError as error:
+            wrong = Misplaced(str(error), *keys, values=(name,))
+            if self.file is None or name not in str(error) or not self.file.has(wrong):
+                raise
+            raise self.error(wrong) from None
 
     def cells(self, seeds: int, baseline_seeds: int = 0) -> list[Cell]:
         """Every cell for seeds 0 … `seeds` − 1, with a place on every axis.
@@ -130,13 +147,14 @@ def load_grid(name: str, text: str | None = None) -> Grid:
     stored = text is not None
     if text is None and (text := grid_text(name)) is None:
         return GRIDS[name]
+    file = GridFile(name, text)
+    document = file.document()
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SweeperError(f"grid file {name} is not TOML: {error}") from None
-    if not stored:
-        _load_plugins(document.get("plugins", []), Path(name))
-    return _checked(_from_document(Path(name).stem, document), source=name)
+        if not stored:
+            _load_plugins(document.get("plugins", []), Path(name).parent)
+        return _checked(_from_document(file, document))
+    except Misplaced as wrong:
+        raise file.error(wrong) from None
 
 
 def grid_text(name: str) -> str | None:
@@ -144,82 +162,99 @@ def grid_text(name: str) -> str | None:
     if name in GRIDS:
         return None
     try:
-        return Path(name).read_text("utf-8-sig")
+        held = Path(name).read_bytes()
+        return held.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise SweeperError(f"grid file {name} is not TOML: {error}") from None
+        line = held[: error.start].count(b"\n") + 1
+        raise SweeperError(f"{name}:{line}: this is not TOML: {error}") from None
     except OSError as error:
         told = unknown("grid", name, GRIDS)
         raise SweeperError(f"{told}, or name a TOML file ({error.strerror})") from None
 
 
-def _load_plugins(files: Any, grid: Path) -> None:
+def _load_plugins(files: Any, directory: Path) -> None:
     """Runs the plugins that a grid file names."""
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise SweeperError(f"grid file {grid}: plugins must be a list of Python files or modules")
-    plugins.load(plugins.read(files, grid.parent))
+        raise Misplaced("plugins must be a list of Python files or modules", "plugins")
+    for file in files:
+        try:
+            plugins.load(plugins.read([file], directory))
+        except SweeperError as error:
+            raise Misplaced(str(error), "plugins", values=(file,)) from None
 
 
-def _from_document(stem: str, document: dict[str, Any]) -> Grid:
-    document = _with_synonyms(stem, document)
+def _from_document(file: GridFile, document: dict[str, Any]) -> Grid:
+    document = _with_synonyms(document)
     known = (*_AXES, *_FURTHER, *_SECTIONS)
-    if strange := sorted(set(document) - set(known)):
-        raise SweeperError(f"grid '{stem}': {unknown('key', strange[0], known)}")
+    if strange := [key for key in document if key not in known]:
+        raise Misplaced(unknown("key", strange[0], known), strange[0])
     for axis in _AXES:
         if not isinstance(document.get(axis, []), list):
-            raise SweeperError(f"grid '{stem}': {axis} must be a list")
+            raise Misplaced(f"{axis} must be a list", *_keys_of(axis))
     for section in _SECTIONS:
         if not isinstance(document.get(section, {}), dict):
-            raise SweeperError(f"grid '{stem}': [{section}] must be one table of fields")
+            raise Misplaced(f"[{section}] must be one table of fields", section)
     axes: dict[str, Any] = {axis: tuple(document[axis]) for axis in _AXES if axis in document}
     overrides = {section: document[section] for section in _SECTIONS if section in document}
-    try:
-        further = axes_of(document)
-    except ValueError as error:
-        raise SweeperError(f"grid '{stem}': {error}") from None
+    further = axes_of(document)
     for name in further.values:
         section, _, field = name.partition(".")
         if field in overrides.get(section, {}):
-            raise SweeperError(f"grid '{stem}': {name} is an axis, and [{section}] has it too")
-    return Grid(stem, **axes, axes=further, overrides=overrides)
+            raise Misplaced(f"{name} is an axis, and [{section}] has it too", name)
+    return Grid(Path(file.name).stem, **axes, axes=further, overrides=overrides, file=file)
 
 
-def _with_synonyms(stem: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def _with_synonyms(document: Mapping[str, Any]) -> dict[str, Any]:
     """`axes.lam` is `lambdas`, and so on."""
     further = document.get("axes", {})
     if not isinstance(further, dict):
-        raise SweeperError(f"grid '{stem}': [axes] must be one table of lists")
+        raise Misplaced("[axes] must be one table of lists", "axes")
     document, rest = dict(document), dict(further)
     for name, plural in _SYNONYMS.items():
         if name in rest:
             if plural in document:
-                raise SweeperError(f"grid '{stem}' has both {plural} and {name} in [axes]")
+                raise Misplaced(f"the grid has both {plural} and {name} in [axes]", f"axes.{name}")
             document[plural] = rest.pop(name)
     return {**document, "axes": rest}
 
 
-def _checked(grid: Grid, source: str) -> Grid:
+def _keys_of(axis: str) -> tuple[str, ...]:
+    """Where a file may have one of the paper's axes."""
+    return (axis, *(f"axes.{name}" for name, plural in _SYNONYMS.items() if plural == axis))
+
+
+def _checked(grid: Grid) -> Grid:
     from models.objectives import PRINCIPLES  # late: it brings torch
 
-    _require(source, "principle", grid.principles, tuple(PRINCIPLES))
-    _require(source, "objective", grid.objectives, tuple(OBJECTIVES))
-    _require(source, "baseline", grid.baselines, BASELINES)
+    _require("principles", grid.principles, tuple(PRINCIPLES))
+    _require("objectives", grid.objectives, tuple(OBJECTIVES))
+    _require("baselines", grid.baselines, BASELINES)
     for lam in grid.lambdas:
         if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
-            raise SweeperError(f"grid file {source}: λ = {lam!r} is outside [0, 1]")
-    try:
-        labels = [cell.label for cell in grid.cells(1)]
-    except ValueError as error:
-        raise SweeperError(f"grid file {source}: {error}") from None
+            wrong = f"λ = {lam!r} is outside [0, 1]"
+            raise Misplaced(wrong, *_keys_of("lambdas"), values=(lam,))
+    labels = [cell.label for cell in grid.cells(1)]
     if not labels:
-        raise SweeperError(f"grid file {source} has no cells; give principles or baselines")
-    if twice := [label for label, count in Counter(labels).items() if count > 1]:
-        raise SweeperError(f"grid file {source} names a point twice: '{twice[0]}'")
+        empty = [axis for axis in _AXES if not getattr(grid, axis)]
+        keys = ["where", *(key for axis in empty for key in _keys_of(axis))]
+        raise Misplaced("the grid has no cells; give principles or baselines", *keys)
+    if again := [label for label, count in Counter(labels).items() if count > 1]:
+        wrong = f"the grid names a point twice: '{again[0]}'"
+        raise Misplaced(wrong, *_repeating(grid))
     return dataclasses.replace(grid, lambdas=tuple(float(lam) for lam in grid.lambdas))
 
 
-def _require(source: str, axis: str, names: tuple[str, ...], choices: tuple[str, ...]) -> None:
-    if strange := [str(name) for name in names if name not in choices]:
-        raise SweeperError(f"grid file {source}: {unknown(axis, strange[0], choices)}")
+def _repeating(grid: Grid) -> Iterator[str]:
+    """The keys whose lists have a value twice."""
+    for axis in _AXES:
+        yield from _keys_of(axis) if twice(getattr(grid, axis)) else ()
+    yield from (f"axes.{name}" for name, values in grid.axes.values.items() if twice(values))
+
+
+def _require(axis: str, names: tuple[str, ...], choices: tuple[str, ...]) -> None:
+    if strange := [name for name in names if name not in choices]:
+        wrong = unknown(axis.removesuffix("s"), str(strange[0]), choices)
+        raise Misplaced(wrong, *_keys_of(axis), values=(strange[0],))
 
 
 def override(preset: Preset, grid: Grid) -> Preset:
@@ -228,29 +263,60 @@ def override(preset: Preset, grid: Grid) -> Preset:
     Raises SweeperError for a field that is unknown or has no such value.
     """
     try:
-        study = dataclasses.replace(
-            preset,
-            **{name: _replaced(name, preset, fields) for name, fields in grid.overrides.items()},
-        )
-        for section in (study.data, study.model, study.loss, study.training, study.probe):
-            section.check()
-        for option in dict(study.loss.options or ()):
-            if option not in own_options():
-                raise ValueError(unknown("option in [loss.options]", option, own_options()))
-        for point in grid.axes.points():
-            placed(study, point)
+        for key, value in _settings(grid.overrides):
+            with _at(key, value):
+                _check_setting(key, value, preset)
+        for axis, values in grid.axes.values.items():
+            for value in values:
+                with _at(f"axes.{axis}", value):
+                    placed(preset, {axis: value})
+    except Misplaced as wrong:
+        raise grid.error(wrong) from None
+    return dataclasses.replace(
+        preset,
+        **{name: _replaced(getattr(preset, name), of) for name, of in grid.overrides.items()},
+    )
+
+
+def _settings(overrides: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Each field that a grid sets, `training.lr` or `loss.options.weight`, and its value."""
+    for section, fields in overrides.items():
+        for name, value in fields.items():
+            if isinstance(value, Mapping) and name == "options":
+                yield from ((f"{OPTIONS}{option}", v) for option, v in value.items())
+            else:
+                yield f"{section}.{name}", value
+
+
+@contextmanager
+def _at(key: str, value: Any) -> Iterator[None]:
+    try:
+        yield
+    except Misplaced:
+        raise
     except ValueError as error:
-        raise SweeperError(f"grid '{grid.name}': {error}") from None
-    return study
+        values = tuple(value) if isinstance(value, tuple | list) else (value,)
+        raise Misplaced(str(error), key, values=values) from None
 
 
-def _replaced(section: str, preset: Preset, fields: dict[str, Any]) -> Any:
+def _check_setting(key: str, value: Any, preset: Preset) -> None:
+    """ValueError for a field that is unknown or has no such value."""
+    section, _, name = key.partition(".")
+    option = key.removeprefix(OPTIONS)
+    if option != key:
+        if option not in own_options():
+            raise Misplaced(unknown("option in [loss.options]", option, own_options()), key)
+        placed(preset, {key: value})
+        return
     current = getattr(preset, section)
     names = {field.name for field in dataclasses.fields(current)} - {"fingerprint"}
-    if strange := sorted(set(fields) - names):
-        raise ValueError(f"[{section}]: {unknown('field', strange[0], sorted(names))}")
-    values = {k: _frozen(v) for k, v in fields.items()}
-    return dataclasses.replace(current, **values)
+    if name not in names:
+        raise Misplaced(f"[{section}]: {unknown('field', name, sorted(names))}", key)
+    _replaced(current, {name: value}).check()
+
+
+def _replaced(section: Any, fields: Mapping[str, Any]) -> Any:
+    return dataclasses.replace(section, **{name: _frozen(v) for name, v in fields.items()})
 
 
 def _frozen(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from sweeper import plugins
 from sweeper.errors import SweeperError, redact
 from sweeper.study.grid import Grid, load_grid
+from sweeper.study.grid_file import Misplaced
 from sweeper.study.presets import preset
 
 MOST_SEEDS = 1_000  # of a full grid: 57,000 cells, planned in seconds
@@ -101,11 +102,12 @@ def data_of(
     `text` is what the grid's file holds, where there is none. Raises SweeperError when an option
     and the grid contradict each other.
     """
-    asked = load_grid(grid, text).overrides.get("data", {})
-    for name in ("dataset", "encoder"):
-        if not isinstance(value := asked.get(name, name), str):
-            raise SweeperError(f"grid '{grid}': data.{name} = {value!r}: a name is expected")
+    loaded = load_grid(grid, text)
+    asked = loaded.overrides.get("data", {})
     for name, option in (("dataset", dataset), ("encoder", encoder)):
+        if not isinstance(value := asked.get(name, name), str):
+            wrong = f"data.{name} = {value!r}: a name is expected"
+            raise loaded.error(Misplaced(wrong, f"data.{name}", values=(value,)))
         if option is not None and asked.get(name) not in (None, option):
             raise SweeperError(
                 f'--{name} {option}, but [data] in {grid} says {name} = "{asked[name]}"; '

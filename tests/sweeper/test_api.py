@@ -112,7 +112,7 @@ def test_losses_are_those_of_the_epochs_of_runs_that_train(launched: Path) -> No
         (lambda: sweeper.open().figure("encoders"), "unknown figure 'encoders'"),
         (lambda: sweeper.open().figure(3, "lr=1"), "has no place 'lr=1'"),
         (lambda: sweeper.launch({}), "a grid that is a dict has no name"),
-        (lambda: sweeper.launch({}, name="x", preset="smoke"), "x.toml has no cells"),
+        (lambda: sweeper.launch({}, name="x", preset="smoke"), "x.toml: the grid has no cells"),
         (lambda: sweeper.launch({"prinzip": []}, name="x"), "unknown key 'prinzip'"),
         (lambda: sweeper.launch({"lambdas": {1.0}}, name="x"), "and not {1.0}"),
         (lambda: sweeper.launch({"plugins": "a.py"}, name="x"), "plugins must be a list"),

@@ -10,59 +10,61 @@ from tests.sweeper.cli.conftest import Refused
 
 A = 'baselines = ["encoder"]\n'  # a grid that is good, to be spoiled
 
-GRIDS: list[tuple[str, str]] = [
-    ("", "has no cells"),
-    ("\n# nothing\n", "has no cells"),
-    ("principles = []\nbaselines = []\n", "has no cells"),
-    ("principles = [", "is not TOML"),
-    ('{"principles": ["Cosine"]}', "is not TOML"),
-    ('principles = ["Cosine"]\nprinciples = ["Cosine"]\n', "is not TOML"),
-    ("\x00\x01", "is not TOML"),
-    ("a = " + "[" * 5_000, "is not TOML"),
-    ('principle = ["Cosine"]', "unknown key 'principle', did you mean 'principles'?"),
-    ("seeds = 3\n" + A, "unknown key 'seeds'"),
-    ('principles = "Cosine"', "principles must be a list"),
-    ("principles = [1]", "unknown principle '1'"),
-    ('principles = [["Cosine"]]', "unknown principle"),
-    ("principles = [{a = 1}]", "unknown principle"),
-    ('principles = ["cosine"]', "unknown principle 'cosine', did you mean 'Cosine'?"),
+# (what the file holds, the line that is told, what is said of it)
+GRIDS: list[tuple[str, int, str]] = [
+    ("", 1, "has no cells"),
+    ("\n# nothing\n", 1, "has no cells"),
+    ("principles = []\nbaselines = []\n", 1, "has no cells"),
+    ("principles = [", 1, "is not TOML"),
+    ('{"principles": ["Cosine"]}', 1, "is not TOML"),
+    ('principles = ["Cosine"]\nprinciples = ["Cosine"]\n', 2, "is not TOML"),
+    ("\x00\x01", 1, "is not TOML"),
+    ("a = " + "[" * 5_000, 1, "is not TOML"),
+    ('principle = ["Cosine"]', 1, "unknown key 'principle', did you mean 'principles'?"),
+    ("seeds = 3\n" + A, 1, "unknown key 'seeds'"),
+    ('principles = "Cosine"', 1, "principles must be a list"),
+    ("principles = [1]", 1, "unknown principle '1'"),
+    ('principles = [["Cosine"]]', 1, "unknown principle"),
+    ("principles = [{a = 1}]", 1, "unknown principle"),
+    ('principles = ["cosine"]', 1, "unknown principle 'cosine', did you mean 'Cosine'?"),
     (
         'principles = ["Cosine"]\nobjectives = ["SIM-SEP"]',
+        2,
         "unknown objective 'SIM-SEP', did you mean 'SIM+SEP'?",
     ),
-    ('principles = ["Cosine"]\nobjectives = []', "has no cells"),
-    ('baselines = ["encoders"]', "unknown baseline 'encoders', did you mean 'encoder'?"),
-    ('principles = ["Cosine"]\nlambdas = [1.5]', "λ = 1.5 is outside [0, 1]"),
-    ('principles = ["Cosine"]\nlambdas = [nan]', "λ = nan is outside [0, 1]"),
-    ('principles = ["Cosine"]\nlambdas = ["0.5"]', "λ = '0.5' is outside [0, 1]"),
-    ('principles = ["Cosine"]\nlambdas = [true]', "λ = True is outside [0, 1]"),
-    ('principles = ["Cosine"]\nlambdas = [[0.5]]', "λ = [0.5] is outside [0, 1]"),
-    ('principles = ["Cosine", "Cosine"]', "names a point twice"),
-    ('principles = ["Cosine"]\nlambdas = [0.1234567, 0.1234568]', "names a point twice"),
-    (A + "training = 3", "[training] must be one table"),
-    (A + "[[loss]]\ntemperature = 1.0", "[loss] must be one table"),
-    (A + "[training]\nepoch = 3", "[training]: unknown field 'epoch', did you mean 'epochs'?"),
-    (A + "[training]\nepochs = 0", "training.epochs = 0"),
-    (A + "[training]\nepochs = 1e3", "training.epochs = 1000.0: a whole number"),
-    (A + "[training]\nlr = nan", "training.lr = nan"),
-    (A + "[training]\nlr = inf", "training.lr = inf"),
-    (A + "[training]\nlr = 1979-05-27", "training.lr"),
-    (A + '[training]\nprecision = "fp8"', "unknown precision 'fp8'"),
-    (A + "[training]\nprecision = [1]", "unknown precision"),
-    (A + "[training]\nbatch_pairs = 1", "training.batch_pairs = 1"),
-    (A + '[model]\nhidden = "big"', "model.hidden = 'big'"),
-    (A + "[model]\nlatent_activation = {}", "unknown latent activation"),
-    (A + "[loss]\nvicreg = [1.0]", "three weights are expected"),
-    (A + "[loss]\nvicreg = 25", "three weights are expected"),
-    (A + '[loss]\ngamma = "fixed:nan"', "loss.gamma = nan"),
-    (A + "[loss]\ngamma = 3", "unknown γ rule '3'"),
-    (A + "[probe]\ndropout = 1.5", "probe.dropout = 1.5"),
-    (A + "[data]\ntrain_clips = 100_000_000_000", "data.train_clips = 100000000000"),
-    (A + "[data]\nvalid_clips = -1", "data.valid_clips = -1"),
-    (A + '[data]\nencoder = "wav9"', "unknown encoder 'wav9'"),
-    (A + "[data]\nencoder = 3", "encoder = 3"),
-    (A + "[data]\ndataset = []", "data.dataset = []: a name is expected"),
-    (A + '[data]\nfingerprint = "ab"', "unknown field 'fingerprint'"),
+    ('principles = ["Cosine"]\nobjectives = []', 2, "has no cells"),
+    ('baselines = ["encoders"]', 1, "unknown baseline 'encoders', did you mean 'encoder'?"),
+    ('principles = ["Cosine"]\nlambdas = [1.5]', 2, "λ = 1.5 is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [nan]', 2, "λ = nan is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = ["0.5"]', 2, "λ = '0.5' is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [true]', 2, "λ = True is outside [0, 1]"),
+    ('principles = ["Cosine"]\nlambdas = [[0.5]]', 2, "λ = [0.5] is outside [0, 1]"),
+    ('principles = ["Cosine", "Cosine"]', 1, "names a point twice"),
+    ('principles = ["Cosine"]\nlambdas = [0.1234567, 0.1234568]', 2, "names a point twice"),
+    (A + "training = 3", 2, "[training] must be one table"),
+    (A + "[[loss]]\ntemperature = 1.0", 2, "[loss] must be one table"),
+    (A + "[training]\nepoch = 3", 3, "[training]: unknown field 'epoch', did you mean 'epochs'?"),
+    (A + "[training]\nepochs = 0", 3, "training.epochs = 0"),
+    (A + "[training]\nepochs = 1e3", 3, "training.epochs = 1000.0: a whole number"),
+    (A + "[training]\nlr = nan", 3, "training.lr = nan"),
+    (A + "[training]\nlr = inf", 3, "training.lr = inf"),
+    (A + "[training]\nlr = 1979-05-27", 3, "training.lr"),
+    (A + '[training]\nprecision = "fp8"', 3, "unknown precision 'fp8'"),
+    (A + "[training]\nprecision = [1]", 3, "unknown precision"),
+    (A + "[training]\nbatch_pairs = 1", 3, "training.batch_pairs = 1"),
+    (A + '[model]\nhidden = "big"', 3, "model.hidden = 'big'"),
+    (A + "[model]\nlatent_activation = {}", 3, "unknown latent activation"),
+    (A + "[loss]\nvicreg = [1.0]", 3, "three weights are expected"),
+    (A + "[loss]\nvicreg = 25", 3, "three weights are expected"),
+    (A + '[loss]\ngamma = "fixed:nan"', 3, "loss.gamma = nan"),
+    (A + "[loss]\ngamma = 3", 3, "unknown γ rule '3'"),
+    (A + "[probe]\ndropout = 1.5", 3, "probe.dropout = 1.5"),
+    (A + "[data]\ntrain_clips = 100_000_000_000", 3, "data.train_clips = 100000000000"),
+    (A + "[data]\nvalid_clips = -1", 3, "data.valid_clips = -1"),
+    (A + '[data]\nencoder = "wav9"', 3, "unknown encoder 'wav9'"),
+    (A + "[data]\nencoder = 3", 3, "encoder = 3"),
+    (A + "[data]\ndataset = []", 3, "data.dataset = []: a name is expected"),
+    (A + '[data]\nfingerprint = "ab"', 3, "unknown field 'fingerprint'"),
 ]
 
 LAUNCH = "launch --preset smoke --executor inline"
@@ -137,17 +139,19 @@ OPTIONS: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "says"), GRIDS)
-def test_a_bad_grid_file_is_refused(refused: Refused, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "line", "says"), GRIDS)
+def test_a_bad_grid_file_is_refused_by_its_line(
+    refused: Refused, text: str, line: int, says: str
+) -> None:
     Path("mine.toml").write_text(text)
     launch = ("--grid", "mine.toml", "--preset", "smoke")
-    refused(says, "launch", *launch, "--dry-run")
+    refused(f"sweeper: mine.toml:{line}:", "launch", *launch, "--dry-run")
     refused(says, "launch", *launch, "--executor", "inline")
 
 
 def test_a_grid_file_that_is_no_text_is_refused(refused: Refused) -> None:
-    Path("mine.toml").write_bytes(b'baselines = ["\xff\xfe"]')
-    refused("is not TOML", "launch", "--grid", "mine.toml", "--dry-run")
+    Path("mine.toml").write_bytes(b'\nbaselines = ["\xff\xfe"]')
+    refused("mine.toml:2: this is not TOML", "launch", "--grid", "mine.toml", "--dry-run")
 
 
 @pytest.mark.parametrize(("arguments", "says"), OPTIONS)

@@ -136,7 +136,7 @@ def test_a_file_that_is_wrong_says_so_in_one_line(tmp_path: Path, text: str) -> 
     with pytest.raises(SweeperError) as caught:
         cells(tmp_path, f"{base}{text}\n")
     assert WRONG[text] in str(caught.value) and "\n" not in str(caught.value)
-    assert "mine" in str(caught.value)
+    assert "mine.toml:" in str(caught.value)
 
 
 def test_the_shipped_grids_have_no_further_axes() -> None:

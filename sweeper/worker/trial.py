@@ -6,6 +6,7 @@ A trial raises nothing: it says what broke, and the driver decides who is tried 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import time
 import traceback
@@ -54,7 +55,21 @@ def run_trial(
         return  # the runs are at their checkpoints
     except Exception as error:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        if options.device == "cuda" and _gpu_is_lost():
+            # The process would fail at whatever pack came next. It dies, and this one is as lost
+            # as with any worker: another process tries it again.
+            send(Noted(assignment.pack, "gpu-context-broken", cause))
+            os._exit(1)
         send(Broke(assignment.pack, classify(error), cause, traceback.format_exc()))
+
+
+def _gpu_is_lost() -> bool:
+    """Whether an error has left this process without its GPU: CUDA then repeats it for ever."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _run_trial(

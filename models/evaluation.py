@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from models.disentanglement import measures
 from models.multiview import decode, encode, pool
 from models.pack.runs import TrainedRun
-from models.probes import Probed, ProbeSplit, ProbeTask, train_probes
+from models.probes import Probed, ProbeSplit, ProbeTask, runs_at_once, train_probes
 from models.spec import ModelSpec, ProbeSpec
 
 # Clips encoded at once, so that a wide model's activations stay small.
@@ -47,12 +47,25 @@ def probe_pack(
     evaluated: dict[str, Evaluated] = {}
     for seed in dict.fromkeys(seeds[result.key] for result in finished):
         of_seed = [result for result in finished if seeds[result.key] == seed]
-        features, mse = zip(
-            *(features_of(result, latents, model) for result in of_seed), strict=True
-        )
-        scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
-        evaluated.update(zip((result.key for result in of_seed), scored, strict=True))
+        for chunk in _at_once(of_seed, latents, model):
+            keys, features, mse = zip(*chunk, strict=True)
+            scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
+            evaluated.update(zip(keys, scored, strict=True))
     return evaluated
+
+
+def _at_once(
+    results: Sequence[TrainedRun], latents: Tensor, model: ModelSpec
+) -> Iterator[list[tuple[str, Tensor, float | None]]]:
+    """Key, features and MSE of as many runs as are probed together; no others' are in memory."""
+    chunk = []
+    for result in results:
+        chunk.append((result.key, *features_of(result, latents, model)))
+        if len(chunk) == runs_at_once(chunk[0][1]):
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def probe_encoder(

@@ -28,8 +28,10 @@ HEADS = {1: ("overall",), 2: ("private", "shared", "overall")}  # by number of b
 # A unit that hardly moves is dead: dividing by its deviation would blow up rounding errors.
 SMALLEST_DEVIATION = 1e-6
 
-# Runs probed at once: four runs' weights and moments stay in the cache; elsewhere all.
+# Runs probed at once: on a CPU as many as keep weights and moments in the cache, elsewhere as many
+# as have so many bytes of features. Probing takes about four times their bytes.
 CHUNK = {"cpu": 4}
+CHUNK_BYTES = 2**30
 
 _PROBES = 2  # a stream of random numbers apart from those of pairs
 
@@ -84,7 +86,7 @@ def train_probes(
     _check(features, tasks, split)
     torch.set_flush_denormal(True)  # AdamW's moments of dead units: see models.pack.trainer
     probed = []
-    size = CHUNK.get(features[0].device.type, len(features))
+    size = runs_at_once(features[0])
     for start in range(0, len(features), size):
         x = torch.stack(list(features[start : start + size])).float()
         heads = _Heads(_standardised(x, split.train), tasks, split, spec, Draws(seed))
@@ -94,6 +96,12 @@ def train_probes(
             on_epoch(len(x) / spec.epochs)
         probed += heads.probed()
     return probed
+
+
+def runs_at_once(features: Tensor) -> int:
+    """How many runs with such features (G, N, F) are probed together."""
+    fit = max(1, CHUNK_BYTES // (4 * features.numel()))  # as float32
+    return CHUNK.get(features.device.type, fit)
 
 
 class Draws:

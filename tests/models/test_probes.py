@@ -267,6 +267,28 @@ def test_a_pack_is_probed_seed_by_seed_and_diverged_runs_are_left_out(trained):
     assert left["no decoder"].probed.accuracies == scores["no decoder"].probed.accuracies
 
 
+def test_away_from_a_cpu_bytes_decide_how_many_runs_are_probed_at_once(trained, monkeypatch):
+    results, of_one_seed = trained[0], dict.fromkeys(trained[1], 1)
+    latents, sizes = make_clips(80, 3).latents, []
+
+    def scores():
+        tasks, split = tasks_of(80), split_of(80)
+        evaluated = probe_pack(results, of_one_seed, latents, tasks, split, MODEL, SPEC)
+        return {key: of_run.probed.accuracies for key, of_run in evaluated.items()}
+
+    def probing(features, *rest):
+        sizes.append(len(features))
+        return train_probes(features, *rest)
+
+    expected = scores()
+    features, _ = features_of(results[0], latents, MODEL)
+    monkeypatch.setattr("models.probes.CHUNK", {})
+    monkeypatch.setattr("models.probes.CHUNK_BYTES", 3 * 4 * features.numel() - 1)
+    monkeypatch.setattr("models.evaluation.train_probes", probing)
+    assert scores() == expected
+    assert sizes == [2, 2, 1, 1]  # with dropout and without
+
+
 def test_the_raw_encoder_is_probed_on_its_own_latents():
     clips = make_clips(80, 3)
     tasks, split = tasks_of(80), split_of(80)

@@ -22,7 +22,7 @@ from sweeper.bench.rates import ceilings, probe_costs
 from sweeper.bench.scaling import Axes, scaling
 from sweeper.bench.timing import TimedMethod, interval, ratios, time_interleaved
 from sweeper.bench.workers import Workers
-from sweeper.driver.ray_cluster import GPU_SHARE
+from sweeper.driver.ray_cluster import Slots
 from sweeper.errors import SweeperError
 
 Tell = Callable[[str], None]
@@ -73,7 +73,7 @@ def measure(settings: Settings, device: str, tell: Tell = lambda line: None) -> 
     """The report, ready for JSON. Raises SweeperError when the fidelity gate fails."""
     started = time.monotonic()
     cores = _cores()
-    packs = auto_packs(settings.runs, len(cores) if device == "cpu" else int(1 / GPU_SHARE))
+    packs = auto_packs(settings.runs, Slots(len(cores), 1).shares(device))
     base = Problem(
         runs=tuple(run for pack in packs for run in pack),
         tokens=settings.tokens,

@@ -97,10 +97,11 @@ def execute(
         device = slots.device(training.device)
         packs = make_packs(
             missing,
-            slots.of(device),
+            slots.shares(device),
             training.pack_size,
             _apart(missing, ledger, checkpoints),
-            largest_pack(device, missing),
+            largest_pack(device, slots, missing),
+            decoders_apart=device == "cpu",
         )
         launch = uuid.uuid4().hex[:12]
         ran_with = provenance()

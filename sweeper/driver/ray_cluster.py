@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sweeper.errors import SweeperError
@@ -18,9 +18,19 @@ class Slots:
 
     cpus: int
     gpus: float
+    gpu_memory: Callable[[], int | None] = lambda: None  # bytes of the smallest GPU, if known
 
     def of(self, device: str) -> int:
+        """Packs that are in work at once."""
         return max(1, int(self.gpus / GPU_SHARE) if device == "cuda" else self.cpus)
+
+    def shares(self, device: str) -> int:
+        """Packs into which runs are divided: one for each core, or for each GPU.
+
+        Two halves that train on one GPU at once take longer than the whole: it runs twice as many
+        kernels, each for half as many runs.
+        """
+        return max(1, int(self.gpus) if device == "cuda" else self.cpus)
 
     def device(self, asked: str) -> str:
         """`auto` is CUDA where there is a GPU."""
@@ -29,20 +39,17 @@ class Slots:
         return "cuda" if asked == "cuda" or (asked == "auto" and self.gpus) else "cpu"
 
 
-def largest_pack(device: str, runs: Iterable[RunConfig]) -> int:
-    """What a CPU's cache holds, or a pack's share of the memory of this machine's GPU.
+def largest_pack(device: str, slots: Slots, runs: Iterable[RunConfig]) -> int:
+    """What a CPU's cache holds, or a pack's share of the memory of the smallest GPU.
 
-    A driver that sees no GPU of its own cannot know those of its cluster, and takes the CPU's.
+    Where nobody can say what memory that is, the CPU's.
     """
-    if device == "cpu":
+    memory = slots.gpu_memory() if device == "cuda" else None
+    if memory is None:
         return LARGEST_CPU_PACK
-    import torch  # late: only here does the driver need it
-
-    if not torch.cuda.is_available():
-        return LARGEST_CPU_PACK
-    memory = int(GPU_SHARE * torch.cuda.get_device_properties(0).total_memory)
+    share = int(GPU_SHARE * memory)
     trained = {(run.kind, run.data, run.model, run.training): run for run in runs if run.training}
-    return min((_fits(run, memory) for run in trained.values()), default=LARGEST_CPU_PACK)
+    return min((_fits(run, share) for run in trained.values()), default=LARGEST_CPU_PACK)
 
 
 def _fits(run: RunConfig, memory: int) -> int:

@@ -13,9 +13,10 @@ from pathlib import Path
 import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
 from sweeper.driver.keeper import private_directory
-from sweeper.driver.ray_cluster import Slots
+from sweeper.driver.ray_cluster import GPU_SHARE, Slots
 from sweeper.driver.watch import Distant, OwnProcesses, RayThread, listens, nothing_known
 from sweeper.errors import SweeperError
 
@@ -25,6 +26,7 @@ ray._private.worker.print_to_stdstream = lambda *_, **__: None
 JOIN_SECONDS = 20.0
 START_SECONDS = 12  # for a GCS to open its port; Ray hears of nothing else meanwhile
 SHUTDOWN_SECONDS = 10.0
+GPU_SECONDS = 60.0  # for a process that imports torch
 QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
@@ -49,10 +51,33 @@ def ray_cluster(address: str | None) -> Iterator[Cluster]:
             try:
                 _join(thread, address) if address else _start(thread, directory)
                 total = thread.call(ray.cluster_resources)
-                slots = Slots(int(total.get("CPU", 1)), total.get("GPU", 0.0))
+                gpus = total.get("GPU", 0.0)
+                slots = Slots(int(total.get("CPU", 1)), gpus, lambda: thread.call(_gpu_memory))
                 yield Cluster(slots, thread, directory)
             finally:
                 thread.end(ray.shutdown, SHUTDOWN_SECONDS)
+
+
+def _gpu_memory() -> int | None:
+    """Bytes of the smallest GPU, asked where the GPUs are; None where none answers.
+
+    Not asked in the driver, which may have none, and would keep a context on its own.
+    """
+    nodes = [n["NodeID"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("GPU")]
+    asked = [
+        _memory_of_a_gpu.options(scheduling_strategy=On(n, soft=False)).remote() for n in nodes
+    ]
+    with contextlib.suppress(ray.exceptions.RayError, ValueError):
+        smallest: int = min(ray.get(asked, timeout=GPU_SECONDS))
+        return smallest
+    return None
+
+
+@ray.remote(num_cpus=0, num_gpus=GPU_SHARE, max_calls=1, max_retries=0)  # type: ignore[untyped-decorator]
+def _memory_of_a_gpu() -> int:
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory
 
 
 def _join(thread: RayThread, address: str) -> None:

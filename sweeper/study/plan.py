@@ -79,23 +79,25 @@ def make_packs(
     size: int | None = None,
     apart: Mapping[str, Any] | None = None,
     largest: int = LARGEST_CPU_PACK,
+    decoders_apart: bool = True,
 ) -> list[Pack]:
     """Packs for `slots` workers: references first, then what waits for nothing, then the rest.
 
     Runs share a pack when they share data, architecture and training, and what `apart` says of
     their keys (epochs trained already, suspicions). `size` None means auto: as few packs as keep
-    every slot busy, none of more than `largest` runs.
+    every slot busy, none of more than `largest` runs. `decoders_apart`: runs without a decoder,
+    which take less than half as long, have packs of their own.
     """
     groups: dict[Any, list[RunConfig]] = {}
     for run in missing:
-        groups.setdefault((_group(run), (apart or {}).get(run.key)), []).append(run)
+        groups.setdefault((_group(run, decoders_apart), (apart or {}).get(run.key)), []).append(run)
     ordered = sorted(groups.items(), key=lambda item: _urgency(item[1][0]))
     return [pack for _, runs in ordered for pack in _split(runs, slots, size, largest)]
 
 
-def _group(run: RunConfig) -> tuple[Any, ...]:
+def _group(run: RunConfig, decoders_apart: bool) -> tuple[Any, ...]:
     architecture = "cl" if run.kind.startswith("cl-") else run.kind
-    has_decoder = run.lam is not None and run.lam > 0
+    has_decoder = decoders_apart and bool(run.lam)
     return (architecture, has_decoder, run.data, run.model, run.training, run.probe, _urgency(run))
 
 

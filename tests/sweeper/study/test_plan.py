@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from models.spec import LossSpec
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
 from sweeper.study.plan import Plan, make_packs, reference_of, with_references
@@ -57,6 +58,20 @@ def test_auto_packs_are_no_larger_than_the_device_bears(largest: int, expected: 
 def test_auto_packs_keep_every_slot_busy_with_equal_shares() -> None:
     waiting = [len(pack.runs) for pack in make_packs(runs(), slots=2) if pack.needs]
     assert waiting == [18, 18]
+
+
+@pytest.mark.parametrize(("gamma", "apart", "expected"), [
+    ("geometric-ratio", True, [1, 9, 36]), ("geometric-ratio", False, [1, 9, 36]),
+    ("init-ratio", True, [1, 9, 36]), ("init-ratio", False, [1, 45]),
+])  # fmt: skip
+def test_decoders_part_runs_where_that_is_asked_and_references_always(
+    gamma: str, apart: bool, expected: list[int]
+) -> None:
+    study = dataclasses.replace(PRESETS["quick"], loss=LossSpec(gamma=gamma))
+    cells = load_grid("ablation").cells(1)
+    planned = with_references(run_config(cell, study) for cell in cells)
+    packs = make_packs(planned, slots=1, largest=100, decoders_apart=apart)
+    assert sorted(len(pack.runs) for pack in packs) == expected
 
 
 def test_runs_of_one_pack_share_architecture_and_training() -> None:

@@ -53,6 +53,19 @@ def caught(handler: Handler) -> Iterator[None]:
             signal.signal(signum, handler_before)
 
 
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """What is done within is done whole: signals that come meanwhile are answered after it."""
+    came: list[int] = []
+    with caught(lambda signum, _frame: came.append(signum)):
+        yield
+    if came[1:]:
+        leave_at_once(came[1])
+    for signum in came:
+        if callable(handler := signal.getsignal(signum)):
+            handler(signum, None)
+
+
 @dataclass
 class Interrupt:
     """The signal that asks the sweep to stop, once there was one."""
@@ -182,7 +195,17 @@ def leave_at_once(signum: int, _frame: object = None) -> NoReturn:
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         os.write(1, b"\x1b[?25h\n")  # a live view has hidden the cursor
     os.write(2, f"{last_words('stopped at once')}\n".encode())
-    os._exit(128 + signum)
+    _exit(128 + signum)
+
+
+def _exit(code: int) -> NoReturn:
+    """Ends this process here, and those that it has spawned: one that is still loading what it
+    needs would miss this one, and say so at length."""
+    process = sys.modules.get("multiprocessing.process")
+    with contextlib.suppress(Exception):
+        for child in process.active_children() if process else ():
+            child.kill()
+    os._exit(code)
 
 
 def leave(code: str | int | None) -> NoReturn:
@@ -197,6 +220,6 @@ def leave(code: str | int | None) -> NoReturn:
         sys.stderr.flush()
     waits = any(thread.name == ENDLESS for thread in threading.enumerate())
     if waits or _answered.is_set():
-        os._exit(number)
-    catch(lambda *_: os._exit(number))
+        _exit(number)
+    catch(lambda *_: _exit(number))
     sys.exit(code)

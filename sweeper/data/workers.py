@@ -30,6 +30,7 @@ from models.encoders import Encoder, TwoStage
 from sweeper import plugins
 from sweeper.data.clips import Clips, Dataset
 from sweeper.errors import SweeperError
+from sweeper.signals import unbroken
 
 SILENT = 1e-3  # of full scale: clips with a lower peak are dropped, as in NSynth
 
@@ -110,7 +111,8 @@ def _ahead(pool: ProcessPoolExecutor, most: int, chunks: Iterable[Clips]) -> Ite
     """In order; at most that many chunks are being read, or are read and wait."""
     waiting = deque[Future[EncodedChunk]]()
     for clips in chunks:
-        with _deaf_to_ctrl_c():
+        # A process that is half started is nobody's to end.
+        with unbroken(), _deaf_to_ctrl_c():
             waiting.append(pool.submit(_read, clips))
         if len(waiting) > most:
             yield waiting.popleft().result()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from sweeper.signals import Interrupt, told_at_once
+from sweeper.signals import Interrupt, caught, told_at_once, unbroken
 
 STOPPABLE = """
 import time
@@ -80,6 +80,29 @@ def test_a_second_signal_ends_what_would_be_tidied(gap: float) -> None:
     )
     assert code == 130 and "in order" not in out
     assert err == "stopped at once; go on with: sweeper resume a --db b.db\n"
+
+
+SPAWNING = """
+import multiprocessing
+spawn = multiprocessing.get_context("spawn")
+lock = spawn.Lock()  # it goes with this process, and the other looks for it once it has started
+spawn.Process(target=print, args=(lock,)).start()
+"""
+
+
+def test_nothing_is_heard_of_a_process_that_was_starting_when_its_parent_ended() -> None:
+    program = SPAWNING + STOPPABLE.format(tidying=6_000)
+    code, _, err = stopped_by(program, signal.SIGINT, signal.SIGTERM)
+    assert code == 143 and "Traceback" not in err, err
+
+
+def test_signals_that_come_while_something_is_done_whole_are_answered_after_it() -> None:
+    answered: list[str] = []
+    with caught(lambda signum, _: answered.append(signal.Signals(signum).name)):
+        with unbroken():
+            os.kill(os.getpid(), signal.SIGTERM)
+            answered.append("done")
+        assert answered == ["done", "SIGTERM"]
 
 
 SAVING = """

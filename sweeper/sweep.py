@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 from sqlalchemy.exc import IntegrityError
 
+from models.shape import ModelShape
+from models.spec import ModelSpec
 from sweeper import plugins
-from sweeper.data.latents import Source, data_config, latents_of, open_latents
+from sweeper.data.latents import Source, data_config, latents_of, open_latents, width
 from sweeper.driver.outbox import drain_spools
 from sweeper.errors import SweeperError
 from sweeper.events import Event
@@ -178,11 +180,21 @@ def train_missing(
     describe_clips(ledger, plan)
     from sweeper.driver.execute import Training, execute  # late: it brings torch
 
-    training = Training(executor(), storage, source, request.device, request.pack, retry_failed)
+    how = (request.device, request.pack, retry_failed, request.weights)
+    training = Training(executor(), storage, source, *how)
     cells = read.results(ledger.engine, sweep.name)
     with watcher.sweep(cells, missing) as observe:
         interrupt = execute(plan, ledger, training, observe, watcher.notify)
     return len(missing), interrupt.signum
+
+
+def weights_size(runs: Iterable[RunConfig], request: Request) -> int:
+    """Bytes of the weights that those runs will leave."""
+    width_of = cache(lambda data: width(data, source_of(request)))
+    shapes = (
+        (run, ModelShape.of(run.kind, width_of(run.data), run.model or ModelSpec())) for run in runs
+    )
+    return 4 * sum(shape.size(decoder=bool(run.lam)) for run, shape in shapes)
 
 
 def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher) -> None:

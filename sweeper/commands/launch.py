@@ -21,7 +21,7 @@ from sweeper.signals import StoppedError, caught, go_on_with, leave_at_once
 from sweeper.storage.files import check_writable
 from sweeper.study.plan import Plan, conflict, with_references
 from sweeper.study.request import Request
-from sweeper.sweep import Cells, expand, register, train_missing, widened
+from sweeper.sweep import Cells, expand, register, train_missing, weights_size, widened
 
 if TYPE_CHECKING:
     from sweeper.driver.execute import Executor
@@ -142,6 +142,10 @@ def dry_run(request: Request, db: str, name: str | None, console: Console) -> No
         _check(engine, name, cells)
         plan, pace = read.plan_of(engine, runs), read.pace(engine)
     print_plan(plan, cells, name, db, pace, console)
+    if missing := [run for run in plan.missing() if run.model]:
+        size = weights_size(missing, widened(request, cells)) if request.weights else 0
+        told = f"{size / 1e6:.1f} MB of trained weights, none with --no-weights"
+        console.print(f"beside the results: {told if size else 'no trained weights'}")
 
 
 def _check(engine: Engine, name: str, cells: Cells) -> None:

@@ -17,6 +17,7 @@ from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints
 from sweeper.storage.files import reachable
 from sweeper.storage.results import remove_result, rename_former
+from sweeper.storage.weights import remove_weights
 from sweeper.study.plan import reference_of
 from sweeper.sweep import claim_storage, plan_of, settle
 
@@ -105,7 +106,7 @@ def _measured_against(engine: Engine, keys: Collection[str]) -> int:
 
 
 def _remove_files(ledger: Ledger, sweep: read.SweepInfo, keys: Collection[str]) -> None:
-    """Takes results and checkpoints away wherever a sweep may have left them.
+    """Takes results, weights and checkpoints away wherever a sweep may have left them.
 
     Before the database changes: who is killed in between finds the runs as they were, and no
     result comes back that was taken back.
@@ -117,6 +118,7 @@ def _remove_files(ledger: Ledger, sweep: read.SweepInfo, keys: Collection[str]) 
         checkpoints = Checkpoints(storage, ledger_id(ledger.engine))
         for key in keys:
             remove_result(storage, key)
+            remove_weights(storage, key)
             checkpoints.remove(key)
 
 

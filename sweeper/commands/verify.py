@@ -6,6 +6,7 @@ Without `--repair` nothing is written: the database is looked at in a snapshot.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,8 +104,12 @@ def _storages(
     ledger, missing = ledger_id(engine), dict[str, str]()
     known = read.keys(engine)
     states = dict.fromkeys(known, State.PENDING) | read.states(engine, known)
+    trained = defaultdict[str | None, set[str]](set)  # by place: those to have left weights there
     for sweep in sweeps:
         plan = read.plan_of_sweep(engine, sweep.id)
+        if sweep.options.get("weights"):
+            finished = (run for run in plan.runs if plan.state_of(run) == State.FINISHED)
+            trained[sweep.options.get("storage")] |= {run.key for run in finished if run.model}
         lacking = {run.key for run in plan.missing()}
         for run in plan.runs:
             for key in filter(None, (run.key, run.former_key)):  # settling renames the latter
@@ -115,7 +120,9 @@ def _storages(
     for place in dict.fromkeys(sweep.options.get("storage") for sweep in sweeps):
         storage = Storage(ledger_root(place, ledger))
         with reachable():
-            yield storages.audit(storage, ledger, states, missing, names, bool(at_work))
+            yield storages.audit(
+                storage, ledger, states, missing, names, bool(at_work), trained[place]
+            )
 
 
 def mend(db: str, findings: Sequence[Finding]) -> None:

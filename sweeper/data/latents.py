@@ -69,6 +69,12 @@ def latents_of(
         return prepare(data, workers=workers, progress=progress, source=source.location)
 
 
+def width(data: DataConfig, source: Source) -> int:
+    """D of a config's latents, made or not. Raises SweeperError for an unknown encoder."""
+    with _users_fault():
+        return make_encoder(source.encoder_of(data)).shape[1]
+
+
 def fingerprint(data: DataConfig, source: Path | None = None) -> str:
     """Digest (64 hex digits) of everything that makes the latents; nothing is rendered.
 

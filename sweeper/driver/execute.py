@@ -68,6 +68,7 @@ class Training:
     device: str = "auto"  # auto, cpu or cuda
     pack_size: int | None = None  # None: as few packs as keep every slot busy
     retry_failed: bool = False
+    keep_weights: bool = True
 
 
 def execute(
@@ -116,6 +117,7 @@ def execute(
             stop=stop.flag,
             source=training.source,
             plugins=plugins.loaded(),
+            keep_weights=training.keep_weights,
         )
         recorder = Recorder(ledger, pack_queue, checkpoints, ran_with, observe, notify)
         with recorder, stop:

@@ -12,12 +12,14 @@ from sweeper.states import DONE, State
 from sweeper.storage.checkpoints import FOLDER, BadCheckpointError, Checkpoints
 from sweeper.storage.files import Storage
 from sweeper.storage.results import BadResultError, find_result, manifest_names, read_manifest
+from sweeper.storage.weights import FOLDER as WEIGHTS
+from sweeper.storage.weights import BadWeightsError, find_weights, kept
 
 PLACE = "storage"
 RESULTS = "results"
 # Where a driver or a worker that was killed leaves what it was writing; flags serve one launch.
 TEMPORARY = {FOLDER: ".partial", RESULTS: ".partial", "sweeps": ".partial", "": ".partial"}
-TEMPORARY |= {"stop": ""}
+TEMPORARY |= {WEIGHTS: ".partial", "stop": ""}
 
 
 def audit(
@@ -27,6 +29,7 @@ def audit(
     missing: Mapping[str, str],
     sweeps: Collection[str],
     is_busy: bool,
+    trained: Collection[str] = (),
 ) -> Audit:
     """One storage of a ledger, held against its database.
 
@@ -36,15 +39,21 @@ def audit(
         missing: run key → the sweep whose next launch would train it.
         sweeps: those that the database has.
         is_busy: whether a driver is at work; then only what nobody touches any more is judged.
+        trained: keys of the finished runs whose weights were to be kept here.
     """
     results, checkpoints = _files(storage, RESULTS), _files(storage, FOLDER)
     findings = [*_results(storage, results, states, {} if is_busy else missing)]
     if not is_busy:
         findings += _manifests(storage, sweeps)
         findings += _checkpoints(storage, checkpoints, Checkpoints(storage, ledger), states)
+        findings += _weights(storage)
         findings += _leftovers(storage)
     counts = {"results": len(results), "checkpoints": len(checkpoints)}
-    return Audit(PLACE, counts | {"manifests": len(manifest_names(storage))}, findings)
+    weights = kept(storage)
+    counts |= {"manifests": len(manifest_names(storage)), "weights": len(weights)}
+    if lacking := len(set(trained) - weights.keys()):
+        counts["trained runs without weights"] = lacking
+    return Audit(PLACE, counts, findings)
 
 
 def _files(storage: Storage, folder: str) -> list[str]:
@@ -106,6 +115,16 @@ def _checkpoints(
             except BadCheckpointError as error:
                 what, why = "a checkpoint is damaged", f"{key[:12]}: {error}"
         yield _removed(what, why, storage, f"{FOLDER}/{key}")
+
+
+def _weights(storage: Storage) -> Iterator[Finding]:
+    """Those that are damaged; a run without any is as whole as one with them."""
+    for key in kept(storage):
+        try:
+            find_weights(storage, key)
+        except BadWeightsError as error:
+            detail = f"{key[:12]}: {error}; its scores are what they were"
+            yield _removed("weights are damaged", detail, storage, f"{WEIGHTS}/{key}.safetensors")
 
 
 def _leftovers(storage: Storage) -> Iterator[Finding]:

@@ -145,8 +145,12 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """Names in a folder, sorted; none when there is no folder."""
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name in a folder → its bytes; 0 of a folder's."""
         selector = fs.FileSelector(str(self._base / folder), allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        return {info.base_name: info.size or 0 for info in self._fs.get_file_info(selector)}
 
 
 def make_private(directory: Path) -> None:

@@ -37,6 +37,7 @@ class Request:
     grid_file: str | None = None  # what it held: the sweep goes on though it be changed or gone
     plugins: dict[str, str] = field(default_factory=dict)  # name → source: see plugins.py
     baseline_seeds: int | None = None  # where baselines are to have more seeds than the grid
+    weights: bool = True  # whether those of finished runs are kept: storage/weights.py
 
     def __post_init__(self) -> None:
         _check_seeds("--seeds", self.seeds, 1)

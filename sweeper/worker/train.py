@@ -23,6 +23,7 @@ from sweeper.events import Epochs, Losses, RunResult
 from sweeper.failpoints import failpoint
 from sweeper.states import State
 from sweeper.storage.checkpoints import Saver
+from sweeper.storage.weights import RunWeights
 from sweeper.study.config import RunConfig
 from sweeper.study.plan import training_share
 
@@ -45,11 +46,12 @@ def train(
     *,
     saver: Saver | None = None,
     states: Mapping[str, RunState] | None = None,
+    keep: Callable[[RunWeights], None] = lambda weights: None,
 ) -> list[RunResult]:
     """Trains and probes runs of one architecture.
 
-    `states` are checkpoints of equal epoch to go on from. Raises StopAskedError when `saver` says
-    so after an epoch.
+    `states` are checkpoints of equal epoch to go on from; `keep` is given the weights that were
+    probed. Raises StopAskedError when `saver` says so after an epoch.
     """
     if runs[0].kind == "encoder":
         return [_result(run, None, _probe_encoder(run, latents, device), latents) for run in runs]
@@ -58,6 +60,9 @@ def train(
     reporter.on_probes()
     failpoint("probe")
     scores = _probe_pack(runs, trained, latents, device, reporter.on_probes)
+    for run, of_run in zip(runs, trained, strict=True):
+        if run.key in scores:
+            keep(_weights(run, of_run, latents))
     return [
         _result(run, of_run, scores.get(run.key), latents)
         for run, of_run in zip(runs, trained, strict=True)
@@ -200,6 +205,11 @@ def _tasks(latents: Latents) -> dict[str, ProbeTask]:
 
 def _split(latents: Latents) -> ProbeSplit:
     return ProbeSplit(*(np.flatnonzero(latents.parts == part) for part in range(len(PARTS))))
+
+
+def _weights(run: RunConfig, trained: TrainedRun, latents: Latents) -> RunWeights:
+    layers = {name: layer.numpy() for name, layer in trained.weights.items()}
+    return RunWeights(run, _model_spec(run, latents).pool, layers)
 
 
 def _result(

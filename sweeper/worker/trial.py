@@ -23,6 +23,7 @@ from sweeper.states import State
 from sweeper.storage.checkpoints import Checkpoints, Saver
 from sweeper.storage.files import Storage
 from sweeper.storage.results import leave_result
+from sweeper.storage.weights import RunWeights, leave_weights
 from sweeper.study.plan import Assignment
 from sweeper.worker.train import Report, StopAskedError, train
 
@@ -41,6 +42,7 @@ class TrialOptions:
     stop: str  # a file of the storage: packs stop once it is there (see storage.checkpoints)
     source: Source
     plugins: Mapping[str, str] = field(default_factory=dict)  # name → source
+    keep_weights: bool = True  # of finished runs, beside their results
 
 
 def run_trial(
@@ -95,10 +97,20 @@ def _run_trial(
         runs = [run for run in assignment.runs if epochs[run.key] == epoch]
         references = [reference_of[run.key] for run in runs]
         report = _report(pack, len(runs), send)
+        weights = list[RunWeights]()
         results = train(
-            runs, references, latents, options.device, report, saver=saver, states=states
+            runs,
+            references,
+            latents,
+            options.device,
+            report,
+            saver=saver,
+            states=states,
+            keep=weights.append,
         )
         seconds = (time.monotonic() - started) / len(runs)
+        if options.keep_weights:
+            _leave_weights(storage, pack, weights, send)
         _leave(storage, pack, results)
         send(Results(pack, results, seconds))
 
@@ -118,6 +130,17 @@ def _read_flag(storage: Storage, flag: str) -> bytes | None:
     with contextlib.suppress(OSError):
         return storage.read(flag)
     return None
+
+
+def _leave_weights(
+    storage: Storage, pack: str, weights: Sequence[RunWeights], send: Callable[[FromWorker], None]
+) -> None:
+    """Keeps weights; before their results, so that a kill in between leaves no result alone."""
+    try:
+        for of_run in weights:
+            leave_weights(storage, pack, of_run)
+    except OSError as error:  # no room: the results are what counts
+        send(Noted(pack, "weights-failed", str(error)))
 
 
 def _leave(storage: Storage, pack: str, results: Sequence[RunResult]) -> None:

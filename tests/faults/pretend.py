@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -25,6 +26,7 @@ from sweeper.ledger import read
 from sweeper.ledger.connect import PRAGMAS, open_reader
 from sweeper.storage.files import Storage
 from sweeper.storage.results import find_result
+from sweeper.storage.weights import RunWeights, find_weights
 from sweeper.study.config import RunConfig
 from sweeper.study.request import Request
 from tests.faults import toy
@@ -78,7 +80,7 @@ class Place:
             except SweeperError as error:
                 return error.exit_code
 
-    def _train(self, runs: Sequence[RunConfig], *_: Any, saver: Any, states: Any) -> Any:
+    def _train(self, runs: Sequence[RunConfig], *_: Any, saver: Any, states: Any, keep: Any) -> Any:
         """Two epochs, each checkpointed; whoever goes on from a bad state is found out."""
         results = []
         for run in runs:
@@ -88,6 +90,7 @@ class Place:
             self.trained.append(run.key)
             for epoch in range(done + 1, 3):
                 saver.after_epoch(lambda key=run.key, epoch=epoch: [state(key, epoch)])
+            keep(RunWeights(run, "flatten", {"encoder1.bias": np.zeros(4, np.float32)}))
             results.append(scored(run.key, int(run.key[:4], 16) / 2**16))
         return results
 
@@ -122,6 +125,8 @@ class Place:
             result = find_result(Storage(str(file.parents[1])), file.stem)
             assert result is not None  # BadResultError: half a file was taken for a result
             whole.add(result[1].key)
+        for file in self.directory.glob("storage/ledgers/*/weights/*.safetensors"):
+            assert find_weights(Storage(str(file.parents[1])), file.stem)  # BadWeightsError: half
         return whole
 
     def table(self) -> pd.DataFrame:

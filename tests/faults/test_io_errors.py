@@ -110,7 +110,7 @@ class Grudging:
 def test_a_launch_that_meets_a_bad_disk_loses_nothing(
     new_place: NewPlace, undisturbed: pd.DataFrame, lasting: bool
 ) -> None:
-    """Checkpoints, results, manifest and, as the database is locked for a while, the spool."""
+    """All files, and the spool too, as the database is locked for a while."""
 
     def tried(fault: Fault) -> None:
         place = new_place(fault.at)

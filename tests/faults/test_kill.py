@@ -18,7 +18,7 @@ POINTS = [
     *(f"{step}:after-commit" for step in TRANSACTIONS),
     *(
         f"{file}:{moment}-write"
-        for file in ("checkpoint", "result")
+        for file in ("checkpoint", "weights", "result")
         for moment in ("before", "after")
     ),
 ]

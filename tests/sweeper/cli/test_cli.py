@@ -130,6 +130,7 @@ def test_the_dry_run_prints_the_plan_and_touches_nothing(
     assert code == 0
     assert "114 cells, 98 runs" in out
     assert "would train 98 runs" in out
+    assert "beside the results: 28.5 MB of trained weights, none with --no-weights" in out
     assert not list(tmp_path.iterdir())
 
 
@@ -259,7 +260,7 @@ def test_help_loads_neither_torch_nor_ray_nor_pandas(arguments: str) -> None:
 def test_the_contracts_options_are_there(sweeper: Sweeper) -> None:
     contract = {
         "launch": "--grid --preset --seeds --dataset --encoder --db --name --address --pack "
-        "--device --dry-run --retry-failed",
+        "--device --dry-run --retry-failed --no-weights",
         "status": "--watch --json --db",
         "report": "--figure --table --out --format --claims --json --db",
         "export": "--format --all --by --db",

@@ -70,6 +70,7 @@ def test_the_old_numbers_stay_in_the_history(trained: Sweeper) -> None:
 def test_no_result_file_brings_the_old_numbers_back(trained: Sweeper, tmp_path: Path) -> None:
     trained("retrain", CELL, "--yes")
     assert len(list((tmp_path / "cache").rglob("results/*.json"))) == 3
+    assert key_of(CELL) not in {p.stem for p in (tmp_path / "cache").rglob("weights/*")}
     Path("results.db").unlink()
     assert trained("recover")[1] == "toy-smoke: 3 of 4 runs recovered\n"
     assert {label for label, state in states(trained).items() if state == "pending"} == {CELL}

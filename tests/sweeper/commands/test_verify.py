@@ -108,6 +108,7 @@ FOR_REPAIR = {
     ),
     "a spool waits": lambda: append_to_spool(Path("results.db.spool-1-1"), Noted("p", "odd", "so")),
     "a result is damaged": flip("ledgers/*/results/*"),
+    "weights are damaged": flip("ledgers/*/weights/*"),
     "of no run of the database": leave(f"checkpoints/{'0' * 64}"),
     "of a run that is done": lambda: leave(f"checkpoints/{key()}")(),
     "half written": leave("results/x.json.partial"),
@@ -156,10 +157,16 @@ def test_what_is_whole_is_said_with_its_numbers(trained: Sweeper) -> None:
     assert code == 0
     assert out.splitlines() == [
         "ledger   whole 5 cells, 4 runs, 4 attempts, 4 scores, 40 accuracies, 40 predictions",
-        "storage  whole 4 results, 0 checkpoints, 1 manifests",
+        "storage  whole 4 results, 0 checkpoints, 1 manifests, 3 weights",
         "cache    whole 1 latents, 0 builds to go on with",
     ]
     assert contents(Path()) == before
+
+
+def test_weights_that_are_gone_are_told_and_no_fault(trained: Sweeper) -> None:
+    only("ledgers/*/weights/*").unlink()
+    code, out, _ = trained("verify")
+    assert code == 0 and "2 weights, 1 trained runs without weights\n" in out
 
 
 @pytest.mark.parametrize("what", FOR_A_PERSON)

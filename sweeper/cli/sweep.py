@@ -181,6 +181,10 @@ def status(
     """Show how a sweep stands, or with --all how every one does. Reads only.
 
     With --watch the exit code is the sweep's: 0 all finished, 2 something is missing or failed.
+
+    With --json: counts of cells and of runs by state, `eta_seconds`, `failures`, `events`; without
+    --watch also `configurations`, the rows of `export --by configuration`: means over seeds with
+    the ends of their 95 % intervals (`delta_pitch`, `delta_pitch_low`, `delta_pitch_high`, …).
     """
     if every:
         from sweeper.commands.list import show_next

@@ -47,7 +47,7 @@ def export(
         if by == "configuration":
             if sweep.compares_encoders and not every:
                 raise SweeperError(f"sweep '{sweep.name}' compares encoders: export it by cell")
-            frame = _configurations(engine, grids if every else [sweep.name])
+            frame = estimates(engine, grids if every else [sweep.name])
         else:
             frame = read.results(engine, None if every else sweep.name)
         text = "" if format == "parquet" else _text(frame, format)
@@ -64,8 +64,9 @@ def export(
         raise SweeperError(f"cannot write {out}: {reason}; give another --out") from None
 
 
-def _configurations(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
-    """One row a configuration of each sweep, and of each place on its further axes."""
+def estimates(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
+    """Means over seeds and their 95 % intervals, as `analysis.estimates` has them: one row a
+    configuration of each sweep, and of each place on its further axes."""
     from analysis.estimates import configurations
     from analysis.facets import tabulated
     from analysis.results import load_results

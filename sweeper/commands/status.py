@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -66,7 +66,10 @@ def show(db: str, name: str | None, *, watch: bool, as_json: bool, console: Cons
     That is 0 without `watch`, and that of the sweep's state with it.
     """
     if not watch:
-        _print(look(db, name), as_json, console)
+        status = look(db, name)
+        if as_json:
+            status.counts["configurations"] = _configurations(db, status.sweep)
+        _print(status, as_json, console)
         return 0
     with interruptible() as interrupt:
         code = _watch(lambda: look(db, name), interrupt, db, as_json, console)
@@ -126,6 +129,19 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: pd.DataFrame) -> dict[str
         "planned": len(plan.runs),
         **{str(state): plan.count(*states) for state, states in COUNTED.items()},
     }
+
+
+def _configurations(db: str, sweep: read.SweepInfo) -> list[dict[str, Any]]:
+    """The rows of `export --by configuration`; none of a comparison of encoders.
+
+    They take longer than all else here: a watch, which looks every other second, has none.
+    """
+    from sweeper.commands.export import estimates
+
+    if sweep.compares_encoders:
+        return []
+    rows = estimates(open_reader(db), [sweep.name]).to_json(orient="records")
+    return cast(list[dict[str, Any]], json.loads(rows))
 
 
 def _by_cell(cells: pd.DataFrame, troubles: Mapping[str, read.Failure]) -> list[dict[str, Any]]:

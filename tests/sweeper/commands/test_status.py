@@ -62,6 +62,8 @@ def test_grid_text_and_json_agree_on_every_state(
     status.show(db, None, watch=False, as_json=True, console=console_of())
     found = json.loads(capsys.readouterr().out)
     assert (found["finished"], found["interrupted"], found["pending"]) == (1, 2, 1)
+    (row,) = found["configurations"]
+    assert (row["seeds"], row["pitch_overall_low"]) == (1, None)
 
 
 def test_the_legend_names_the_marks_that_are_shown_and_no_others(db: str, half: list[str]) -> None:

@@ -92,29 +92,24 @@ def launch(
     2 some runs failed or diverged, 3 another driver holds the sweep, 4 the Ray cluster is gone
     (resume), 130 / 143 interrupted.
     """
-    from sweeper import plugins
     from sweeper.commands import launch as launching
     from sweeper.commands.notify import notified
     from sweeper.ledger.url import DEFAULT, to_write
-    from sweeper.study.grid import grid_text
-    from sweeper.study.request import Request, data_of
+    from sweeper.study.request import requested
 
-    plugins.load(plugins.read(plugin or ()))
-    dataset, encoder = data_of(grid, preset, dataset, encoder)
-    request = Request(
-        grid=grid,
-        preset=preset,
-        seeds=seeds,
-        baseline_seeds=baseline_seeds,
+    request = requested(
+        grid,
+        preset,
+        plugins=plugin or (),
         dataset=dataset,
         encoder=encoder,
-        source=dataset_path(dataset, soundfont, data_root),
+        source=lambda chosen: dataset_path(chosen, soundfont, data_root),
+        seeds=seeds,
+        baseline_seeds=baseline_seeds,
         device=device.value,
         pack=pack_size(pack),
         storage=storage_of(storage),
         weights=not no_weights,
-        grid_file=grid_text(grid),
-        plugins=plugins.loaded(),
     )
     if dry_run:
         launching.dry_run(request, db or DEFAULT, name, console())

@@ -14,7 +14,7 @@ from sweeper.study.axes import fields
 from sweeper.study.grid import GRIDS
 from sweeper.study.plan import Plan, with_references
 from sweeper.study.presets import preset as preset_of
-from sweeper.study.request import Request, data_of
+from sweeper.study.request import requested
 from sweeper.sweep import expand
 
 HEAD = "# {name}, for: sweeper launch --grid FILE. [axes] takes any option: `sweeper grid fields`\n"
@@ -40,8 +40,7 @@ def check(grid: str, preset: str, seeds: int, console: Console) -> None:
 
     Nothing is rendered, trained or written.
     """
-    dataset, encoder = data_of(grid, preset, None, None)
-    request = Request(grid, preset, seeds, dataset, encoder)
+    request = requested(grid, preset, seeds=seeds)
     cells = expand(request)
     plan = Plan(tuple(with_references(run for _, run in cells)), {})
     print_plan(plan, cells, request.sweep_name(None), "no database", None, console)

@@ -224,6 +224,13 @@ def state_of(attempt: Any, driver: Holder | None) -> State:
     return State.RUNNING if driver.verdict == LIVE else State.UNKNOWN
 
 
+def scoring_pack(engine: Engine, key: str) -> str | None:
+    """The pack in which a run was trained whose scores are stored; None where there are none."""
+    query = select(Attempt.pack).join(Score, Score.attempt_id == Attempt.id)
+    with Session(engine) as session:
+        return session.scalar(query.join(Run, Run.id == Score.run_id).where(Run.key == key))
+
+
 def suspects(engine: Engine, keys: Iterable[str]) -> set[str]:
     """Those of the runs whose latest attempt broke off with an error that may be another run's."""
     return {key for key, state in states(engine, keys).items() if state == State.UNCONFIRMED}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper import plugins
+from sweeper import plugins as own_code
 from sweeper.errors import SweeperError, redact
-from sweeper.study.grid import Grid, load_grid
+from sweeper.study.grid import Grid, grid_text, load_grid
 from sweeper.study.grid_file import Misplaced
 from sweeper.study.presets import preset
 
@@ -48,7 +48,7 @@ class Request:
 
     def load_grid(self) -> Grid:
         """The grid that was asked for."""
-        plugins.load(self.plugins)
+        own_code.load(self.plugins)
         return load_grid(self.grid, self.grid_file)
 
     def sweep_name(self, asked: str | None) -> str:
@@ -93,6 +93,37 @@ def _check_seeds(option: str, seeds: int, least: int) -> None:
         raise SweeperError(f"{option} {seeds}: at least {least} is needed")
     if seeds > MOST_SEEDS:
         raise SweeperError(f"{option} {seeds}: a sweep has at most {MOST_SEEDS}")
+
+
+def requested(
+    grid: str,
+    preset: str,
+    *,
+    text: str | None = None,
+    plugins: Iterable[str] = (),
+    dataset: str | None = None,
+    encoder: str | None = None,
+    source: Callable[[str], str | None] = lambda dataset: None,
+    **options: Any,
+) -> Request:
+    """A request in a user's words: its plugins are run, its grid is read, its data are chosen.
+
+    `text` is what the grid's file holds, where there is none; `plugins` are files or modules;
+    `source` says where the clips of the dataset come from; `options` are fields of a request.
+    Raises SweeperError on bad input.
+    """
+    own_code.load(own_code.read(plugins))
+    dataset, encoder = data_of(grid, preset, dataset, encoder, text)
+    return Request(
+        grid=grid,
+        preset=preset,
+        dataset=dataset,
+        encoder=encoder,
+        source=source(dataset),
+        grid_file=grid_text(grid) if text is None else text,
+        plugins=own_code.loaded(),
+        **options,
+    )
 
 
 def data_of(

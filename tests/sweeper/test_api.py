@@ -13,11 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 import sweeper
 from analysis.figures.style import Drawn
+from models import trained
+from models.probes import ProbeSplit, ProbeTask, train_probes
 from sweeper import api
+from sweeper.api.reading import reader
+from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PARTS, PITCHES
+from sweeper.ledger import read
+from sweeper.ledger.schema import ACCURACIES
 from sweeper.ledger.view import COLUMNS
 from sweeper.ledger.write import Ledger
 from sweeper.study.config import DataConfig, RunConfig
@@ -53,7 +60,9 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_examples_of_the_docstrings_are_true(launched: Path) -> None:
-    found = doctest.DocTestFinder(exclude_empty=True).find(api, globs={"sweeper": sweeper})
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    modules = (api.launching, api.opening, api.sweep, trained)
+    found = [t for module in modules for t in finder.find(module, globs={"sweeper": sweeper})]
     runner, said = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS), list[str]()
     for example in found:
         runner.run(example, out=said.append)
@@ -61,7 +70,9 @@ def test_the_examples_of_the_docstrings_are_true(launched: Path) -> None:
     public = {"Sweep", "open", "sweeps", "launch"} | {
         f"Sweep.{name}" for name in vars(api.Sweep) if not name.startswith("_")
     } - {"Sweep.db", "Sweep.name"}
-    shown = {example.name.removeprefix("sweeper.api.") for example in found if example.examples}
+    public |= {"Encoders"}
+    names = (example.name for example in found if example.examples)
+    shown = {re.sub(r"^(sweeper\.api|models)\.\w+\.", "", name) for name in names}
     assert shown == public
 
 
@@ -94,6 +105,59 @@ def test_a_sweep_shows_itself(launched: Path) -> None:
     assert sweep._repr_html_().startswith("<pre>") and "Cosine SEP" in sweep._repr_html_()
 
 
+def test_trained_encoders_reproduce_what_is_stored_to_the_bit(launched: Path) -> None:
+    """By the run's own probes, on its latents and its weights alone."""
+    sweep = sweeper.open()
+    with reader("results.db") as engine:
+        runs = {run.key: run for run in read.runs_of(engine)}
+    x, labels = sweep.latents()
+    families = pd.Index(FAMILIES).get_indexer(labels["instrument"])
+    tasks = {
+        "pitch": ProbeTask(np.array(labels["pitch"]) - LOWEST_PITCH, PITCHES),
+        "instrument": ProbeTask(families, len(FAMILIES)),
+    }
+    split = ProbeSplit(*(np.flatnonzero(labels["part"] == part) for part in PARTS))
+    trained = sweep.results().query("kind == 'multiview'")
+    assert len(trained) == 4
+    for _, row in trained.iterrows():
+        encoders, run = sweep.encoder(row), runs[row["run_key"]]
+        (probed,) = train_probes([encoders(x)], tasks, split, run.probe, run.seed)
+        said = {name: probed.accuracies[name] for name in ACCURACIES}
+        assert said == {name: row[name] for name in ACCURACIES}
+        error = (encoders.reconstruct(x) - x.float()).square().sum(dtype=torch.float64)
+        assert float(error) / x.numel() == row["mse"]
+
+
+def test_without_weights_there_are_results_and_no_encoder(launched: Path) -> None:
+    grid = {**GRID, "lambdas": [1.0], "objectives": ["SEP"], "training": {"epochs": 1}}
+    how = {"preset": "smoke", "db": "light.db", "device": "cpu"}
+    sweep = sweeper.launch(grid, name="light", weights=False, **how)
+    assert len(sweep.results()) == 2
+    with pytest.raises(
+        sweeper.SweeperError, match="no weights of 'Cosine SEP λ=1 seed 0' are kept"
+    ):
+        sweep.encoder("Cosine SEP λ=1")
+
+
+def test_weights_that_are_damaged_or_of_another_attempt_are_no_encoder(
+    launched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = "Cosine SEP λ=0.6 seed 0"
+    key = sweeper.open().results().set_index("label").loc[label, "run_key"]
+    (file,) = launched.rglob(f"weights/{key}.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr(read, "scoring_pack", lambda *_: "another")
+        with pytest.raises(sweeper.SweeperError, match="no weights of"):
+            sweeper.open().encoder(label)
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[:-1])
+        with pytest.raises(sweeper.SweeperError, match="are damaged"):
+            sweeper.open().encoder(label)
+    finally:
+        file.write_bytes(whole)
+
+
 def test_losses_are_those_of_the_epochs_of_runs_that_train(launched: Path) -> None:
     losses = sweeper.open().epochs()
     assert losses["label"].is_unique and len(losses) == 3  # not of the frozen encoder
@@ -111,6 +175,9 @@ def test_losses_are_those_of_the_epochs_of_runs_that_train(launched: Path) -> No
         (lambda: sweeper.open().figure(7), "unknown figure '7'; choose from 2, 3"),
         (lambda: sweeper.open().figure("encoders"), "unknown figure 'encoders'"),
         (lambda: sweeper.open().figure(3, "lr=1"), "has no place 'lr=1'"),
+        (lambda: sweeper.open().encoder("Cosine SEP λ=0.7"), "did you mean 'Cosine SEP λ=0.6"),
+        (lambda: sweeper.open().encoder("encoder"), "trains nothing: its features are the latents"),
+        (lambda: sweeper.open().latents("test"), "unknown clips 'test'; choose"),
         (lambda: sweeper.launch({}), "a grid that is a dict has no name"),
         (lambda: sweeper.launch({}, name="x", preset="smoke"), "x.toml: the grid has no cells"),
         (lambda: sweeper.launch({"prinzip": []}, name="x"), "unknown key 'prinzip'"),

@@ -1,18 +1,11 @@
-"""Sweeps from Python, in a notebook say: launched, and read as frames and figures.
-
-What is read is read anew at every call, so that a sweep in training is seen as it stands.
-"""
+"""A sweep, to be read."""
 
 from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -27,28 +20,19 @@ from analysis.figures import encoders
 from analysis.places import places_of
 from analysis.results import MEASURES, Results, load_results
 from analysis.trainings import Trainings
-from models.names import unknown
-from sweeper import plugins as own_code
-from sweeper.commands.list import document
+from sweeper.api.reading import reader
 from sweeper.commands.report import clear_errors
 from sweeper.commands.status import Status, look
-from sweeper.console.terminal import console as terminal
 from sweeper.console.words import counted, printable
-from sweeper.errors import ClusterDiedError, SweeperError, instead, redact
+from sweeper.errors import SweeperError, instead, redact
 from sweeper.ledger import read
-from sweeper.ledger.connect import open_reader
-from sweeper.ledger.overview import overviews
-from sweeper.ledger.url import DEFAULT, to_write
 from sweeper.ledger.view import COLUMNS
 from sweeper.states import State
-from sweeper.study import toml
-from sweeper.study.grid import grid_text
-from sweeper.study.request import Request, data_of
 
-__all__ = ["Sweep", "SweeperError", "launch", "open", "sweeps"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-EXECUTORS = ("inline", "ray")
-DEVICES = ("auto", "cpu", "cuda")
+    from models.trained import Encoders
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,7 +92,7 @@ class Sweep:
         >>> frame.attrs["columns"]["pitch_private"]
         'accuracy of pitch from private, test clips, 0 to 1'
         """
-        with _reader(self.db) as engine:
+        with reader(self.db) as engine:
             cells = read.results(engine, self.name)
         cells = cells[cells["state"] == State.FINISHED].reset_index(drop=True)
         axes = pd.DataFrame(places_of(cells), index=cells.index)
@@ -149,7 +133,7 @@ class Sweep:
         return self._tabulated(findings.findings)
 
     def _tabulated(self, make: Callable[[Trainings], pd.DataFrame]) -> pd.DataFrame:
-        with _reader(self.db) as engine:
+        with reader(self.db) as engine:
             return tabulated([self._grid(engine)], make)
 
     def epochs(self) -> pd.DataFrame:
@@ -162,7 +146,7 @@ class Sweep:
         >>> losses.loc[losses["label"] == "Cosine SEP λ=0.6 seed 0", "epoch"].tolist()
         [1]
         """
-        with _reader(self.db) as engine:
+        with reader(self.db) as engine:
             cells = read.results(engine, self.name)
             found = read.losses(engine, cells["run_key"].unique())
         labels = dict(zip(reversed(cells["run_key"]), reversed(cells["label"]), strict=True))
@@ -177,6 +161,49 @@ class Sweep:
         frame = pd.DataFrame(rows, columns=["run_key", "label", "epoch", *terms])
         return frame.astype(dict.fromkeys(terms, "float64"))
 
+    def encoder(self, cell: str | Mapping[str, Any] | pd.Series, seed: int = 0) -> Encoders:
+        """The trained private and shared encoders of a cell, as a torch module.
+
+        `cell` is its label, with or without the seed, or a row of `results`. Called with latents
+        (N, T, D) the module gives what the probes saw, features (2, N, F): see
+        `models.trained.Encoders`. The weights are those of the epoch that was probed.
+
+        Raises SweeperError for a cell that is none, is not finished or trains nothing, and where
+        no weights of it are kept (`--no-weights`) or they are damaged.
+
+        >>> x, labels = sweeper.open().latents()
+        >>> private, shared = sweeper.open().encoder("Cosine SEP λ=0.6")(x)
+        >>> private.shape  # (clips, features)
+        torch.Size([60, 4])
+        """
+        from sweeper.api.features import encoder  # late: it brings torch
+
+        with reader(self.db) as engine:
+            return encoder(engine, self.name, cell, seed)
+
+    def latents(
+        self, clips: str = "downstream", cell: str | Mapping[str, Any] | pd.Series | None = None
+    ) -> tuple[Tensor, pd.DataFrame]:
+        """The frozen encoder's latents (N, T, D), float16 and standardised, and a row a clip.
+
+        `clips` are those of the `train` or `valid` part of the training, or the `downstream` ones
+        that are probed. Columns: `pitch` (MIDI number), `instrument` (what the probes tell, by
+        name), `program` (who plays, a number), `velocity` (0 to 127), and of downstream clips
+        `part`: train, validation or test of the probes. `cell`, as for `encoder`, says whose
+        latents where a sweep has several.
+
+        Raises SweeperError where the latents are not in the cache, for another name, and for a
+        sweep of several encoders without a cell.
+
+        >>> x, labels = sweeper.open().latents()
+        >>> tuple(x.shape), list(labels)
+        ((60, 1, 8), ['pitch', 'instrument', 'program', 'velocity', 'part'])
+        """
+        from sweeper.api.features import latents  # late: it brings torch
+
+        with reader(self.db) as engine:
+            return latents(engine, self.name, clips, cell)
+
     def figure(self, name: int | str, place: str | None = None) -> Figure:
         """A figure of `sweeper report`: 2, 3, 4, "claims", "lambda", "variance" or "pareto", and of
         a comparison of encoders "encoders".
@@ -187,7 +214,7 @@ class Sweep:
         >>> float(sweeper.open().figure(3).get_figwidth())  # inches: one column of a paper
         3.4
         """
-        with _reader(self.db) as engine, clear_errors():
+        with reader(self.db) as engine, clear_errors():
             if read.find_sweep(engine, self.name).compares_encoders and name == "encoders":
                 return encoders.draw(load_comparison(engine, self.name))
             grids = facets(self._grid(engine))
@@ -208,137 +235,3 @@ class Sweep:
         if not results.provenance.finished:
             raise SweeperError(f"no run of '{self.name}' is finished; go on with `sweeper resume`")
         return results
-
-
-def open(db: str | PathLike[str] = DEFAULT, sweep: str | None = None) -> Sweep:
-    """A sweep of a database (a SQLite file or a URL): the one launched last unless it is named.
-
-    Nothing is written. Raises SweeperError where there is no such database or sweep.
-
-    >>> sweeper.open("results.db", "toy-smoke").name
-    'toy-smoke'
-    """
-    with _reader(str(db)) as engine:
-        return Sweep(str(db), read.find_sweep(engine, sweep).name)
-
-
-def sweeps(db: str | PathLike[str] = DEFAULT) -> pd.DataFrame:
-    """One row a sweep, the one launched last first, as `sweeper list --json` has them: `sweep`,
-    `cells`, `cells_finished`, `state`, `seeds` (counts), `launched` (UTC), `note` and more.
-
-    Raises SweeperError where there is no such database.
-
-    >>> sweeper.sweeps()[["sweep", "cells", "cells_finished", "state"]]
-           sweep  cells  cells_finished     state
-    0  toy-smoke      5               5  finished
-    """
-    with _reader(str(db)) as engine:
-        frame = pd.DataFrame([document(row, str(db)) for row in overviews(engine)])
-    return frame.assign(launched=pd.to_datetime(frame["launched"])) if len(frame) else frame
-
-
-def launch(
-    grid: str | PathLike[str] | Mapping[str, Any] = "full",
-    *,
-    preset: str = "paper",
-    db: str | PathLike[str] | None = None,
-    seeds: int = 1,
-    baseline_seeds: int | None = None,
-    name: str | None = None,
-    note: str | None = None,
-    dataset: str | None = None,
-    encoder: str | None = None,
-    source: str | PathLike[str] | None = None,
-    plugins: Iterable[str | PathLike[str]] = (),
-    executor: str = "inline",
-    address: str | None = None,
-    device: str = "auto",
-    retry_failed: bool = False,
-) -> Sweep:
-    """Trains what is missing of a sweep, as `sweeper launch` does, and opens it.
-
-    `grid` is a name, a grid file or a dict of its keys, which needs a `name`. `source` is a
-    SoundFont for the dataset `notes`, else the dataset's directory. `executor` "inline" trains in
-    this process, "ray" in others, with `address` those of a cluster. Progress is printed.
-
-    Cells that fail raise nothing: see `Sweep.status`. Raises SweeperError on bad input,
-    SweepHeldError where another driver has the sweep, ClusterDiedError where Ray died, and
-    KeyboardInterrupt when it was stopped; a second signal ends this process at once. The same call
-    goes on.
-
-    >>> grid = {"principles": ["Cosine"], "objectives": ["SEP"], "lambdas": [0.6, 1.0]}
-    >>> sweep = sweeper.launch(grid, preset="smoke", db="mine.db", name="mine", device="cpu")
-    in a browser: sweeper serve --db mine.db
-    ...
-    >>> sweep
-    <Sweep mine in mine.db: 2 of 2 cells finished>
-    """
-    from sweeper.commands import launch as launching  # late: readers need none of it
-
-    for what, asked, known in (("executor", executor, EXECUTORS), ("device", device, DEVICES)):
-        if asked not in known:
-            raise SweeperError(unknown(what, asked, known))
-    grid, text, files = _grid_of(grid, name)
-    own_code.load(own_code.read([*files, *map(str, plugins)]))
-    dataset, encoder = data_of(grid, preset, dataset, encoder, text)
-    request = Request(
-        grid=grid,
-        preset=preset,
-        seeds=seeds,
-        baseline_seeds=baseline_seeds,
-        dataset=dataset,
-        encoder=encoder,
-        source=None if source is None else _place_of(source),
-        device=device,
-        grid_file=grid_text(grid) if text is None else text,
-        plugins=own_code.loaded(),
-    )
-    made_by, where = (
-        launching.executor_of(executor, address),
-        to_write(None if db is None else str(db)),
-    )
-    console = _console()
-    code = launching.launch(
-        request, where, name, made_by, note=note, retry_failed=retry_failed, console=console
-    )
-    if code > 128:
-        raise KeyboardInterrupt
-    if code == ClusterDiedError.exit_code:
-        raise ClusterDiedError("the Ray cluster died; the same call goes on")
-    return open(where, request.sweep_name(name))
-
-
-def _place_of(source: str | PathLike[str]) -> str:
-    """By its whole path, for workers; what is not there may be a hub's name."""
-    return str(Path(source).absolute() if Path(source).exists() else source)
-
-
-def _console() -> Console:
-    """In a notebook plain lines: rich would make HTML of each, and redraw what cannot be redrawn.
-
-    Jupyter's kernels ask for colours by FORCE_COLOR, which rich takes for a terminal.
-    """
-    return terminal(force_jupyter=False, force_terminal=sys.stdout.isatty())
-
-
-def _grid_of(
-    grid: str | PathLike[str] | Mapping[str, Any], name: str | None
-) -> tuple[str, str | None, list[str]]:
-    """Its name, and of a dict the text of a file that holds it, and the plugins that it names."""
-    if not isinstance(grid, Mapping):
-        return str(grid), None, []
-    if name is None:
-        raise SweeperError("a grid that is a dict has no name; give the sweep one: name=…")
-    files = grid.get("plugins", [])
-    if not isinstance(files, list):
-        raise SweeperError("plugins must be a list of Python files or modules")
-    return f"{name}.toml", toml.document(grid), [str(file) for file in files]
-
-
-@contextmanager
-def _reader(db: str) -> Iterator[Engine]:
-    engine = open_reader(db)
-    try:
-        yield engine
-    finally:
-        engine.dispose()

@@ -10,6 +10,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from sweeper.failpoints import failpoint
@@ -106,12 +107,19 @@ class Saver:
         seconds: float,
         stop_asked: Callable[[], bytes | None],
         tell: Callable[[str, str], None],
+        background: bool = False,
     ) -> None:
+        """`background`: another thread writes what is due, from copies, while the training goes on.
+
+        `tell` is then called there too, and all states are in memory once more.
+        """
         self._checkpoints = checkpoints
         self._seconds = seconds
         self._stop_asked = stop_asked
         self._tell = tell
         self._last = time.monotonic()
+        self._thread = ThreadPoolExecutor(1, "checkpoints") if background else None
+        self._writing: Future[None] | None = None
 
     def load(self, keys: Iterable[str]) -> dict[str, RunState]:
         """The states of those runs that can go on; a bad checkpoint is told of and removed."""
@@ -119,13 +127,33 @@ class Saver:
         return {key: state for key, state in states.items() if state is not None}
 
     def after_epoch(self, states: Callable[[], Iterable[RunState]]) -> bool:
-        """Saves when it is time; whether the training is to stop now."""
+        """Saves when it is time; whether the training is to stop now.
+
+        A pack that stops is on disk, as far as there is room.
+        """
         asked = self._stop_asked()
-        due = time.monotonic() - self._last >= self._seconds
-        if asked == SAVE_AND_STOP or (asked is None and due):
-            self._save(states())
-            self._last = time.monotonic()
-        return asked is not None
+        if asked is not None:
+            self.settle()
+            if asked == SAVE_AND_STOP:
+                self._save(states())
+            return True
+        if self._writing is None or self._writing.done():
+            self.settle()
+            if time.monotonic() - self._last >= self._seconds:
+                self._begin(states())
+        return False
+
+    def settle(self) -> None:
+        """Returns when nothing is being written. Raises what went wrong there, less OSError."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _begin(self, states: Iterable[RunState]) -> None:
+        if self._thread is None:
+            self._save(states)
+        else:
+            self._writing = self._thread.submit(self._save, list(states))
 
     def _save(self, states: Iterable[RunState]) -> None:
         try:
@@ -133,6 +161,7 @@ class Saver:
                 self._checkpoints.save(state)
         except OSError as error:  # the run goes on, and is repeated from an older one if need be
             self._tell("checkpoint-failed", str(error))
+        self._last = time.monotonic()
 
     def _load(self, key: str) -> RunState | None:
         try:

@@ -97,7 +97,11 @@ def _train(
         device=device,
         states={key: state for key, state in (states or {}).items() if key in keys},
     )
-    return trainer.train(on_epoch)
+    try:
+        return trainer.train(on_epoch)
+    finally:  # a checkpoint must not come after its run's result, nor after its next attempt
+        if saver:
+            saver.settle()
 
 
 class _Reporter:

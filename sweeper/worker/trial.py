@@ -84,6 +84,7 @@ def _run_trial(
         options.checkpoint_seconds,
         lambda: _read_flag(storage, options.stop),
         lambda kind, detail: send(Noted(pack, kind, detail)),
+        background=options.device == "cuda",  # on a CPU the training has the worker's one core
     )
     states = saver.load(run.key for run in assignment.runs)
     epochs = {r.key: states[r.key].epoch if r.key in states else 0 for r in assignment.runs}

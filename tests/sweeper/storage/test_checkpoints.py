@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ def state(key: str, epoch: int = 3) -> RunState:
 class Pack:
     """A saver over one run, what the driver asks of it, and what it told."""
 
-    def __init__(self, directory: Path, seconds: float) -> None:
+    def __init__(self, directory: Path, seconds: float, background: bool = False) -> None:
         self.storage = Storage(str(directory))
         self.checkpoints = Checkpoints(self.storage, "ledger")
         self.asked: bytes | None = None
@@ -30,10 +32,11 @@ class Pack:
             seconds,
             lambda: self.asked,
             lambda kind, detail: self.notes.append((kind, detail)),
+            background,
         )
 
-    def after_epoch(self) -> bool:
-        return self.saver.after_epoch(lambda: [state("k")])
+    def after_epoch(self, epoch: int = 3) -> bool:
+        return self.saver.after_epoch(lambda: [state("k", epoch)])
 
 
 def test_runs_are_saved_when_it_is_time_and_not_before(tmp_path: Path) -> None:
@@ -90,3 +93,59 @@ def test_a_checkpoint_of_another_run_is_stale(tmp_path: Path) -> None:
     pack.storage.write("checkpoints/l", pack.storage.read("checkpoints/k") or b"")
     assert pack.saver.load(["k", "l"]).keys() == {"k"}
     assert "stale" in pack.notes[0][1]
+
+
+class Slow:
+    """A storage that writes when it is let, from whatever thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
+        self.may_write, write = threading.Event(), Storage.write
+
+        def wait_and_write(*arguments: Any) -> None:
+            assert self.may_write.wait(20)
+            if error:
+                raise error
+            write(*arguments)
+
+        monkeypatch.setattr(Storage, "write", wait_and_write)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_one_is_written_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, pack = Slow(monkeypatch), Pack(tmp_path, 0, background=True)
+    assert not pack.after_epoch(1) and not pack.after_epoch(2)
+    assert pack.checkpoints.epoch("k") == 0
+    slow.may_write.set()
+    pack.saver.settle()
+    assert pack.checkpoints.epoch("k") == 1
+    pack.after_epoch(3)
+    pack.saver.settle()
+    assert pack.checkpoints.epoch("k") == 3
+
+
+@pytest.mark.parametrize(("asked", "left"), [(SAVE_AND_STOP, 2), (FENCED, 1)])
+def test_a_pack_that_stops_waits_for_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bytes, left: int
+) -> None:
+    slow, pack = Slow(monkeypatch), Pack(tmp_path, 0, background=True)
+    pack.after_epoch(1)
+    pack.asked = asked
+    threading.Timer(0.05, slow.may_write.set).start()
+    assert pack.after_epoch(2)
+    assert pack.checkpoints.epoch("k") == left
+
+
+@pytest.mark.parametrize("error", [OSError("no space left on device"), RuntimeError("a bug")])
+def test_what_fails_in_the_background_is_told_or_raised_as_in_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    slow, pack = Slow(monkeypatch, error), Pack(tmp_path, 0, background=True)
+    slow.may_write.set()
+    pack.after_epoch()
+    if isinstance(error, OSError):
+        pack.saver.settle()
+        assert pack.notes == [("checkpoint-failed", "no space left on device")]
+    else:
+        with pytest.raises(RuntimeError, match="a bug"):
+            pack.saver.settle()

@@ -1,6 +1,7 @@
 """One training step of a pack, and many of them for one launch: CUDA graphs.
 
-A packed step is some two hundred small kernels; launched one by one they leave a GPU idle.
+A packed step is some four hundred small kernels, most of them the objectives', however many runs
+it has; launched one by one they leave a GPU idle.
 
 Letters: K packed runs, S subspaces, L features and T tokens of a latent, V = 2 views, B clips of
 a batch, D features of a token.
@@ -83,8 +84,8 @@ def graph_length(steps: int) -> int:
 class StepGraph:
     """Calls a step `length` times: on CUDA captured once and replayed, elsewhere one by one.
 
-    Written after "Whole-network capture" in PyTorch's notes on CUDA. The order of its calls is
-    tested against a stand-in for torch.cuda; it has not run on a GPU yet.
+    Written after "Whole-network capture" in PyTorch's notes on CUDA. Tested against a double of
+    torch.cuda (tests/models/pack/cuda_double.py); it has not run on a GPU yet.
     """
 
     def __init__(self, step: Callable[[], None], length: int, device: torch.device) -> None:

@@ -27,6 +27,7 @@ from sweeper.errors import SweeperError
 from sweeper.events import Event
 from sweeper.git import commit_of
 from sweeper.ledger import read
+from sweeper.ledger.clips import latents_with_clips
 from sweeper.ledger.connect import is_copy_of, ledger_id
 from sweeper.ledger.url import shown
 from sweeper.ledger.write import Ledger
@@ -206,7 +207,7 @@ def prepare_all(configs: Iterable[DataConfig], source: Source, watcher: Watcher)
 
 def describe_clips(ledger: Ledger, plan: Plan) -> None:
     """Stores which clips the plan's runs are probed on, as far as their latents are at hand."""
-    known = read.latents_with_clips(ledger.engine)
+    known = latents_with_clips(ledger.engine)
     for data in dict.fromkeys(run.data for run in plan.runs):
         if data.fingerprint not in known:
             with contextlib.suppress(SweeperError):

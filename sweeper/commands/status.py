@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sweeper.console.matrix import matrix
 from sweeper.console.summary import code_of, command, time_left
 from sweeper.console.words import counted, printable
+from sweeper.ledger import history as happened
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader
 from sweeper.ledger.lease import GONE, LEASE_SECONDS, UNKNOWN, holders
@@ -84,16 +85,16 @@ def look(db: str, name: str | None) -> Status:
         plan, cells = read.plan_of_sweep(engine, sweep.id), read.results(engine, sweep.name)
         with Session(engine) as session:
             holder = holders(session).get(sweep.id)
-        history = read.history(engine, sweep.id)
+        history = happened.history(engine, sweep.id)
         ahead = headway(engine, sweep.id, plan)
         pace = time_left(ahead) if ahead.at_work else ""
         counts = {
             **_summary(sweep, plan, cells),
             "eta_seconds": ahead.seconds_left,
-            "failures": _by_cell(cells, read.troubles(engine, plan)),
+            "failures": _by_cell(cells, happened.troubles(engine, plan)),
             "events": _events(history),
         }
-        lines = [_counts_line(counts), *_failures(read.failures(engine, plan))]
+        lines = [_counts_line(counts), *_failures(happened.failures(engine, plan))]
         lines += _history_line(history, sweep.name, db)
         lines += [Text(pace, style="bold")] if pace else []
         if name is None and (others := len(read.sweeps(engine)) - 1):
@@ -144,7 +145,7 @@ def _configurations(db: str, sweep: read.SweepInfo) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], json.loads(rows))
 
 
-def _by_cell(cells: pd.DataFrame, troubles: Mapping[str, read.Failure]) -> list[dict[str, Any]]:
+def _by_cell(cells: pd.DataFrame, troubles: Mapping[str, happened.Failure]) -> list[dict[str, Any]]:
     """What has come of cells that did not finish, and of references that no cell shows."""
     labels = [*zip(cells["run_key"], cells["label"], strict=True)]
     shown = {key for key, _ in labels}
@@ -161,13 +162,13 @@ def _counts_line(counts: dict[str, Any]) -> Text:
     return Text(f"{counted(counts['runs'], 'run')}: {told}")
 
 
-def _events(history: list[read.Happened]) -> list[dict[str, str]]:
+def _events(history: list[happened.Happened]) -> list[dict[str, str]]:
     return [
         {"kind": one.kind, "detail": one.detail, "when": one.when.isoformat()} for one in history
     ]
 
 
-def _history_line(history: list[read.Happened], sweep: str, db: str) -> list[Text]:
+def _history_line(history: list[happened.Happened], sweep: str, db: str) -> list[Text]:
     """How often what happened, and the last of it; nothing for an undisturbed sweep."""
     if not history:
         return []
@@ -180,7 +181,7 @@ def _history_line(history: list[read.Happened], sweep: str, db: str) -> list[Tex
     return [Text(printable(f"{line}; all of them: {everything}"), style="yellow")]
 
 
-def _failures(failures: list[read.Failure]) -> list[Text]:
+def _failures(failures: list[happened.Failure]) -> list[Text]:
     lines = []
     for failure in failures:
         line = f"{failure.count} {failure.state}: {failure.cause}"

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sweeper.console.words import clock, counted, printable
 from sweeper.errors import redact
 from sweeper.ledger import read
+from sweeper.ledger.history import failures
 from sweeper.ledger.url import is_default
 from sweeper.states import State
 from sweeper.study.config import RunConfig
@@ -48,7 +49,7 @@ def conclude(
     others = [f"{n} {state}" for state, n in counts.items() if state != State.FINISHED]
     console.print(f" ({', '.join(others)})" if others else "")
     plan = read.plan_of_sweep(engine, sweep.id)
-    for failure in read.failures(engine, plan):
+    for failure in failures(engine, plan):
         line = f"  {failure.count} {failure.state}: {failure.cause}"
         console.print(printable(line), markup=False)
     if stopped is None and plan.count(State.FAILED):

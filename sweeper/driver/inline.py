@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
+
 from sweeper.driver.pack_queue import PackQueue
 from sweeper.driver.ray_cluster import Slots
 from sweeper.driver.recorder import Recorder
@@ -34,11 +36,23 @@ class Inline:
             stop()  # nobody else asks while a pack trains
             recorder.put(event)
 
-        while not pack_queue.over and not stop():
-            assignment = pack_queue.next()
-            if assignment is None:
-                time.sleep(0.002)  # the recorder has yet to hand on what this one waits for
-                continue
-            recorder.started(assignment.pack)
-            run_trial(assignment, options, send)
-            recorder.put(Ended(assignment.pack))
+        with _own_floats():
+            while not pack_queue.over and not stop():
+                assignment = pack_queue.next()
+                if assignment is None:
+                    time.sleep(0.002)  # the recorder has yet to hand on what this one waits for
+                    continue
+                recorder.started(assignment.pack)
+                run_trial(assignment, options, send)
+                recorder.put(Ended(assignment.pack))
+
+
+@contextmanager
+def _own_floats() -> Iterator[None]:
+    """Training has this thread take denormal numbers for zero; afterwards it is as it was."""
+    tiny = torch.full((1,), 1e-38)
+    flushed = not (tiny / 100).item()  # torch takes this setting, and does not tell it
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)

@@ -16,6 +16,7 @@ from analysis.predictions import unpack
 from sweeper.errors import SweeperError
 from sweeper.findings import Audit, Finding, some
 from sweeper.ledger import read
+from sweeper.ledger.clips import latents_with_clips, probe_clips
 from sweeper.ledger.lease import holders
 from sweeper.ledger.schema import (
     Accuracy,
@@ -124,11 +125,11 @@ def _accuracies(session: Session) -> Iterator[Finding]:
 def _labels(session: Session) -> Any:
     """A function (latents, part) → task → what is to be said of each clip; nothing if unknown."""
     engine = session.get_bind().engine
-    known = read.latents_with_clips(engine)
+    known = latents_with_clips(engine)
 
     @cache
     def clips(latents: str) -> Any:
-        return read.probe_clips(engine, latents)
+        return probe_clips(engine, latents)
 
     @cache
     def labels(latents: str, part: str) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,14 +18,12 @@ from sweeper.ledger.schema import (
     Attempt,
     CellRow,
     Epoch,
-    HistoryRow,
     Map,
-    ProbeClip,
     Run,
     Score,
     Sweep,
 )
-from sweeper.states import TROUBLES, State
+from sweeper.states import State
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
 from sweeper.study.plan import Plan, cost, with_references
@@ -148,8 +145,8 @@ def cells_showing(engine: Engine, keys: Iterable[str]) -> list[tuple[str, str]]:
     """(sweep, label) of every cell of any sweep that shows one of the runs."""
     query = select(Sweep.name, CellRow.label).join(CellRow, CellRow.sweep_id == Sweep.id).join(Run)
     with Session(engine) as session:
-        batches = (query.where(Run.key.in_(batch)) for batch in _batches(keys))
-        return [(sweep, label) for batch in batches for sweep, label in session.execute(batch)]
+        queries = (query.where(Run.key.in_(batch)) for batch in batches(keys))
+        return [(sweep, label) for query in queries for sweep, label in session.execute(query)]
 
 
 def options_behind(engine: Engine, keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -157,7 +154,7 @@ def options_behind(engine: Engine, keys: Iterable[str]) -> list[dict[str, Any]]:
     tried = select(Attempt.sweep_id).join(Run)
     with Session(engine) as session:
         ids = {
-            i for batch in _batches(keys) for i in session.scalars(tried.where(Run.key.in_(batch)))
+            i for batch in batches(keys) for i in session.scalars(tried.where(Run.key.in_(batch)))
         }
         return [json.loads(session.get_one(Sweep, i).options) for i in sorted(ids)]
 
@@ -206,7 +203,7 @@ def _tried(session: Session, keys: Iterable[str]) -> tuple[dict[str, Any], set[s
     """The latest attempt of each of the runs that was ever tried, and those that have scores."""
     latest, scored = dict[str, Any](), set[str]()
     columns = (Run.key, Attempt.state, Attempt.sweep_id, Attempt.token, Attempt.ended)
-    for batch in _batches(keys):
+    for batch in batches(keys):
         tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
         latest.update({row.key: row for row in session.execute(tried)})
         have_scores = select(Run.key).join(Score, Score.run_id == Run.id).where(Run.key.in_(batch))
@@ -240,7 +237,7 @@ def validation_mse(engine: Engine, keys: Iterable[str]) -> dict[str, float]:
     """Run key → validation L_rec at the best epoch, of those of the runs that have one."""
     query = select(Run.key, Score.valid_rec).join(Score, Score.run_id == Run.id)
     with Session(engine) as session:
-        answers = (session.execute(query.where(Run.key.in_(batch))) for batch in _batches(keys))
+        answers = (session.execute(query.where(Run.key.in_(batch))) for batch in batches(keys))
         return {key: rec for rows in answers for key, rec in rows if rec is not None}
 
 
@@ -290,51 +287,12 @@ def losses(engine: Engine, keys: Iterable[str]) -> dict[str, dict[int, dict[str,
     query = query.join(Epoch, Epoch.attempt_id == Score.attempt_id)
     found: dict[str, dict[int, dict[str, float | None]]] = {}
     with Session(engine) as session:
-        for batch in _batches(keys):
+        for batch in batches(keys):
             rows = session.execute(query.where(Run.key.in_(batch)).order_by(Epoch.epoch))
             for key, epoch, *numbers in rows:
                 of_run = found.setdefault(key, {})
                 of_run[epoch] = dict(zip(names[1:], numbers, strict=True))
     return found
-
-
-def latents_with_clips(engine: Engine) -> set[str]:
-    """Fingerprints of the latents whose probe clips are known."""
-    with Session(engine) as session:
-        return set(session.scalars(select(ProbeClip.latents).distinct()))
-
-
-def probe_clips(engine: Engine, latents: str) -> pd.DataFrame:
-    """The validation and test clips of some latents: position, part, note, twin, and labels."""
-    import pandas as pd
-
-    columns = (ProbeClip.position, ProbeClip.part, ProbeClip.note, ProbeClip.twin, ProbeClip.labels)
-    query = select(*columns).where(ProbeClip.latents == latents).order_by(ProbeClip.position)
-    with Session(engine) as session:
-        rows = session.execute(query).all()
-    clips = pd.DataFrame.from_records([row[:-1] for row in rows], columns=_CLIP)
-    labels = pd.DataFrame.from_records([json.loads(row.labels) for row in rows])
-    return clips.join(labels)
-
-
-_CLIP = ["position", "part", "note", "twin"]
-
-
-@dataclass(frozen=True)
-class Happened:
-    """Something of a sweep's history beside its attempts: a takeover, a refused checkpoint."""
-
-    kind: str
-    detail: str
-    when: datetime  # UTC
-
-
-def history(engine: Engine, sweep_id: int) -> list[Happened]:
-    """What has happened to a sweep, the oldest first."""
-    columns = (HistoryRow.kind, HistoryRow.detail, HistoryRow.happened)
-    query = select(*columns).where(HistoryRow.sweep_id == sweep_id).order_by(HistoryRow.id)
-    with Session(engine) as session:
-        return [Happened(*row) for row in session.execute(query)]
 
 
 def maps(engine: Engine) -> dict[tuple[str, str], str]:
@@ -344,50 +302,7 @@ def maps(engine: Engine) -> dict[tuple[str, str], str]:
         return {(latents, method): settings for latents, method, settings in rows}
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Runs that came to grief in the same way."""
-
-    state: State
-    cause: str
-    count: int
-    traceback: str | None = None  # of one of them
-
-
-def failures(engine: Engine, plan: Plan) -> list[Failure]:
-    """Runs of the plan, references included, that came to grief, and those that wait in vain."""
-    found = troubles(engine, plan).values()
-    counts = Counter((trouble.state, trouble.cause) for trouble in found)
-    traces = {(trouble.state, trouble.cause): trouble.traceback for trouble in found}
-    return [
-        Failure(state, cause, count, traces[state, cause])
-        for (state, cause), count in counts.most_common()
-    ]
-
-
-def troubles(engine: Engine, plan: Plan) -> dict[str, Failure]:
-    """The same by run key, one by one."""
-    last: dict[str, Any] = {}
-    columns = (Run.key, Attempt.state, Attempt.cause, Attempt.traceback)
-    with Session(engine) as session:
-        for batch in _batches(run.key for run in plan.runs if plan.state_of(run) in TROUBLES):
-            tried = select(*columns).join(Attempt).where(Run.key.in_(batch)).order_by(Attempt.id)
-            last.update({row.key: row for row in session.execute(tried)})
-    found = {
-        key: Failure(State(row.state), row.cause or "unknown cause", 1, row.traceback)
-        for key, row in last.items()
-    }
-    for run in plan.runs:
-        if plan.state_of(run) == State.BLOCKED and (blocker := plan.blocker_of(run)):
-            state, cause = found[blocker.key].state, found[blocker.key].cause
-            cause = f"its reconstruction-only run {_ENDED[state]}: {cause}"
-            found[run.key] = Failure(State.BLOCKED, cause, 1)
-    return found
-
-
-_ENDED = {State.FAILED: "failed", State.DIVERGED: "diverged"}
-
-
-def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
+def batches(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Of keys, as many as a query bears."""
     distinct = list(dict.fromkeys(keys))
     return (distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from models.encoders import ENCODERS
 from models.objectives import PRINCIPLES
 from sweeper import plugins
 from sweeper.errors import SweeperError
@@ -37,16 +35,11 @@ lambdas = [0.6, 1.0]
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A directory with the plugin and a grid; afterwards the registries are as they were."""
+def place(tmp_path: Path) -> Path:
+    """A directory with the plugin and a grid."""
     (tmp_path / "barlow.py").write_text(BARLOW)
     (tmp_path / "mine.toml").write_text(GRID)
-    kept = [(registry, dict(registry)) for registry in (PRINCIPLES, ENCODERS, plugins._loaded)]
-    sources = dict(plugins._sources)
-    yield tmp_path
-    for registry, before in [*kept, (plugins._sources, sources)]:
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(before)  # type: ignore[attr-defined]
+    return tmp_path
 
 
 def runs(place: Path, grid: str = GRID) -> dict[str, RunConfig]:

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from analysis.predictions import pack, unpack
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
+from sweeper.ledger.clips import latents_with_clips, probe_clips
+from sweeper.ledger.history import Failure, failures
 from sweeper.ledger.lease import FencedError
 from sweeper.ledger.overview import overviews
 from sweeper.ledger.schema import Prediction
@@ -180,9 +182,9 @@ def test_equal_failures_are_grouped(ledger: Ledger, engine: Engine, smoke: Smoke
         for i, (_, run) in enumerate(smoke[:3])
     ]
     train(ledger, "p", [*failed, RunResult(smoke[3][1].key, "diverged", cause="NaN")])
-    assert read.failures(engine, read.plan_of(engine, read.runs_of(engine, ledger.sweep_id))) == [
-        read.Failure(State.FAILED, "ValueError: odd", 3, "at 2"),
-        read.Failure(State.DIVERGED, "NaN", 1),
+    assert failures(engine, read.plan_of(engine, read.runs_of(engine, ledger.sweep_id))) == [
+        Failure(State.FAILED, "ValueError: odd", 3, "at 2"),
+        Failure(State.DIVERGED, "NaN", 1),
     ]
 
 
@@ -295,8 +297,8 @@ def test_the_clips_of_some_latents_are_stored_once(ledger: Ledger, engine: Engin
     ]
     for _ in range(2):
         ledger.store_clips("f", rows)
-    assert read.latents_with_clips(engine) == {"f"}
-    clips = read.probe_clips(engine, "f")
+    assert latents_with_clips(engine) == {"f"}
+    clips = probe_clips(engine, "f")
     assert clips["note"].tolist() == [0, 0, 1] and clips["pitch"].tolist() == [39, 39, 39]
 
 

@@ -1,5 +1,9 @@
 """A user's own code: a Python file that registers principles, encoders or datasets.
 
+It is named, or a package that is installed declares it: an entry point of the group
+`sweeper.principles`, `sweeper.encoders` or `sweeper.datasets`, whose name is that of what it offers
+and whose value the module that registers it. Such a one is run when somebody asks for the name.
+
 Its source is stored with the sweep and travels to every worker, so that neither a resume nor a
 cluster needs the file again. Its digest is part of the key of the runs that use it.
 """
@@ -12,11 +16,14 @@ import importlib.util
 import linecache
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import SweeperError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PREFIX = "sweeper_plugin_"  # of their modules' names
 
@@ -43,7 +50,7 @@ def read(files: Iterable[str], beside: Path | None = None) -> dict[str, str]:
     return sources
 
 
-def _path(file: str, beside: Path) -> Path:
+def _path(file: str, beside: Path = Path()) -> Path:
     if file.endswith(".py"):
         return beside / file
     try:
@@ -53,6 +60,43 @@ def _path(file: str, beside: Path) -> Path:
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         raise SweeperError(f"plugin {file} is neither a Python file (ending in .py) nor a module")
     return Path(spec.origin)
+
+
+def offered(kind: str) -> list[EntryPoint]:
+    """What installed packages offer of `principles`, `encoders` or `datasets`, by name."""
+    from importlib.metadata import entry_points  # late: it reads what every package declares
+
+    return sorted(entry_points(group=f"sweeper.{kind}"), key=lambda entry: entry.name)
+
+
+def find(kind: str, name: str, registry: Container[str]) -> None:
+    """Runs the installed plugin that offers a principle, an encoder or a dataset.
+
+    `kind` as for `offered`. Nothing happens where the registry has the name, or nobody offers it.
+    Raises SweeperError, with the package's name and version, for a plugin that is broken.
+    """
+    if name in registry or not (entries := [e for e in offered(kind) if e.name == name]):
+        return
+    packages = sorted({_package(entry) for entry in entries})
+    if len(packages) > 1:
+        raise SweeperError(f"{' and '.join(packages)} both offer '{name}'; uninstall one")
+    entry = entries[0]
+    try:
+        text = _path(entry.value).read_text("utf-8-sig")
+        # As code, so that another version is other code, whatever else of the package it uses.
+        source = f"{text}\n__package_version__ = {packages[0]!r}\n"
+        load({entry.value.replace(".", "_"): source})
+    except Exception as error:  # finding a module runs the packages that it is in
+        told = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+        raise SweeperError(f"package {packages[0]}, which offers '{name}': {told}") from error
+    if name not in registry:
+        raise SweeperError(
+            f"package {packages[0]} offers '{name}', but its {entry.value} registers none such"
+        )
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "one without a name"
 
 
 def load(sources: Sources) -> None:

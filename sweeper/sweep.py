@@ -95,10 +95,14 @@ def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
 
 
 def widened(request: Request, cells: Cells) -> Request:
-    """The request with the encoders of its cells, by the fingerprints of their latents."""
+    """The request with the encoders of its cells, by the fingerprints of their latents.
+
+    And with the plugins that were found when the cells were made.
+    """
     axes = ((run, dict(cell.axes)) for cell, run in cells)
     of_axis = {run.data.fingerprint: a[ENCODER_AXIS] for run, a in axes if ENCODER_AXIS in a}
-    return dataclasses.replace(request, encoders={**request.encoders, **of_axis})
+    encoders, sources = {**request.encoders, **of_axis}, plugins.loaded()
+    return dataclasses.replace(request, encoders=encoders, plugins=sources)
 
 
 def source_of(request: Request) -> Source:

@@ -14,6 +14,7 @@ from sweeper.data.folder.dataset import Folder
 from sweeper.data.notes.dataset import Notes
 from sweeper.data.nsynth.dataset import NSynth
 from sweeper.errors import SweeperError
+from sweeper.plugins import find
 from sweeper.study.config import DataConfig
 
 DATASETS: dict[str, Callable[[DataConfig, Path | None], Dataset]] = {
@@ -29,6 +30,7 @@ def make_dataset(data: DataConfig, source: Path | None = None) -> Dataset:
     Raises:
         SweeperError: there is none of that name.
     """
+    find("datasets", data.dataset, DATASETS)
     if data.dataset not in DATASETS:
         raise SweeperError(unknown("dataset", data.dataset, DATASETS))
     return DATASETS[data.dataset](data, source)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoders import make_encoder
+from models.encoders import ENCODERS, PRETRAINED, Encoder, make_encoder
 from sweeper.data import cache, make_dataset
 from sweeper.data.build import DRAW_SEED, build
 from sweeper.data.cache import CorruptCacheError, Latents
@@ -20,7 +20,7 @@ from sweeper.data.clips import Clips, Ints, Progress
 from sweeper.data.splits import divide
 from sweeper.data.workers import SILENT
 from sweeper.errors import SweeperError
-from sweeper.plugins import code_of
+from sweeper.plugins import code_of, find
 from sweeper.study.config import DataConfig, canonical_json
 
 VERSION = 2  # of the draw, the standardisation and the files
@@ -72,7 +72,7 @@ def latents_of(
 def width(data: DataConfig, source: Source) -> int:
     """D of a config's latents, made or not. Raises SweeperError for an unknown encoder."""
     with _users_fault():
-        return make_encoder(source.encoder_of(data)).shape[1]
+        return _encoder(source.encoder_of(data)).shape[1]
 
 
 def fingerprint(data: DataConfig, source: Path | None = None) -> str:
@@ -145,7 +145,7 @@ class _Recipe:
         """Raises SweeperError, see `fingerprint`."""
         self._dataset = make_dataset(data, source)
         with _users_fault():
-            self._encoder = make_encoder(data.encoder)
+            self._encoder = _encoder(data.encoder)
             encoder = {"name": self._encoder.name, "fingerprint": self._encoder.fingerprint}
         self._sizes, self._split = split_sizes(data), data.split
         self._made_of = {
@@ -174,6 +174,13 @@ class _Recipe:
             meta = {"fingerprint": self.key, "made_of": self._made_of}
             of_latents = {"shape": (tokens, width), "pool": self._encoder.pool}
             cache.write_meta(path, {**meta, **of_latents, "families": self._dataset.families})
+
+
+def _encoder(name: str) -> Encoder:
+    """One of ours, or of an installed plugin. ValueError where there is none."""
+    if name.partition(":")[0] not in PRETRAINED:
+        find("encoders", name, ENCODERS)
+    return make_encoder(name)
 
 
 def split_sizes(data: DataConfig) -> dict[str, int]:

@@ -226,6 +226,11 @@ def _keys_of(axis: str) -> tuple[str, ...]:
 def _checked(grid: Grid) -> Grid:
     from models.objectives import PRINCIPLES  # late: it brings torch
 
+    for name in grid.principles:
+        try:
+            plugins.find("principles", str(name), PRINCIPLES)
+        except SweeperError as error:
+            raise Misplaced(str(error), *_keys_of("principles"), values=(name,)) from None
     _require("principles", grid.principles, tuple(PRINCIPLES))
     _require("objectives", grid.objectives, tuple(OBJECTIVES))
     _require("baselines", grid.baselines, BASELINES)

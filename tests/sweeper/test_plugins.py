@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from sweeper import plugins
 from sweeper.errors import SweeperError
 from sweeper.study.config import RunConfig
 from sweeper.study.request import Request
-from sweeper.sweep import expand
+from sweeper.sweep import expand, widened
 
 BARLOW = '''
 """A principle of one's own."""
@@ -118,6 +119,74 @@ def test_an_error_while_a_run_trains_shows_the_plugins_line(place: Path) -> None
 class _Loss:
     def option(self, name: str) -> float:
         return 1.0
+
+
+def installed(place: Path, entry: str, version: str = "1.2") -> None:
+    """As pip would leave a package that declares an entry point."""
+    for old in place.glob("*.dist-info"):
+        shutil.rmtree(old)
+    about = place / f"barlow_losses-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Name: barlow-losses\nVersion: {version}\n")
+    (about / "entry_points.txt").write_text(entry)
+
+
+PRINCIPLE = "[sweeper.principles]\nBarlow = barlow\n"
+
+
+def test_an_installed_package_is_found_by_name_and_its_version_is_code(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(place)
+    keys = set()
+    for version in ("1.2", "1.3"):
+        installed(place, PRINCIPLE, version)
+        own = runs(place, GRID.replace('plugins = ["barlow.py"]', ""))["Barlow SIM λ=0.6 seed 0"]
+        assert own.loss is not None and own.loss.options == (("weight", 0.25),)
+        keys |= {own.key, runs(place)["Barlow SIM λ=0.6 seed 0"].key}  # named, it is the file
+        carried = plugins.loaded()["barlow"]
+        plugins._loaded.clear()
+        plugins._sources.clear()
+        del PRINCIPLES["Barlow"]
+    assert carried == BARLOW and len(keys) == 3
+
+
+def test_an_installed_encoder_travels_with_the_sweep(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(place)
+    installed(place, "[sweeper.encoders]\nloud = loud\n")
+    (place / "loud.py").write_text(
+        "from models.encoders import ENCODERS\n"
+        "from models.encoders.logmel import LogMel\n"
+        "class Loud(LogMel):\n    name = 'loud'\n"
+        "ENCODERS['loud'] = Loud\n"
+    )
+    request = Request("smoke", "smoke", encoder="loud")
+    cells = expand(request)
+    assert "__package_version__ = 'barlow-losses 1.2'" in widened(request, cells).plugins["loud"]
+
+
+BROKEN = {
+    "[sweeper.principles]\nBarlow = syntax\n": "plugin syntax, line 2: SyntaxError",
+    "[sweeper.principles]\nBarlow = raises\n": "plugin raises, line 1: ZeroDivisionError",
+    "[sweeper.principles]\nBarlow = no.such\n": "neither a Python file",
+    "[sweeper.principles]\nBarlow = empty\n": "but its empty registers none such",
+}
+
+
+@pytest.mark.parametrize("entry", BROKEN)
+def test_a_broken_package_is_one_line_that_names_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    for name, text in {"syntax": "x = 1\nx = = 2\n", "raises": "1 / 0\n", "empty": ""}.items():
+        (place / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(place)
+    installed(place, entry)
+    with pytest.raises(SweeperError) as caught:
+        runs(place, GRID.replace('plugins = ["barlow.py"]', ""))
+    said = str(caught.value)
+    assert "package barlow-losses 1.2" in said and BROKEN[entry] in said and "\n" not in said
 
 
 WRONG = {

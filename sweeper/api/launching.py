@@ -46,7 +46,8 @@ def launch(
 
     `grid` is a name, a grid file or a dict of its keys, which needs a `name`. `source` is a
     SoundFont for the dataset `notes`, else the dataset's directory. `executor` "inline" trains in
-    this process, "ray" in others, with `address` those of a cluster. Progress is printed.
+    this process, "ray" in others, with `address` those of a cluster. Progress is
+    printed; in a notebook the grid is drawn as it fills.
     `weights` are kept beside the results, for `Sweep.encoder`.
 
     Cells that fail raise nothing: see `Sweep.status`. Raises SweeperError on bad input,
@@ -101,7 +102,7 @@ def _place_of(source: str | PathLike[str]) -> str:
 
 
 def _console() -> Console:
-    """In a notebook plain lines: rich would make HTML of each, and redraw what cannot be redrawn.
+    """In a notebook plain lines beside console.notebook: rich would make HTML of each.
 
     Jupyter's kernels ask for colours by FORCE_COLOR, which rich takes for a terminal.
     """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from sqlalchemy import Engine
 
 from analysis import findings, report
@@ -23,6 +22,7 @@ from analysis.trainings import Trainings
 from sweeper.api.reading import reader
 from sweeper.commands.report import clear_errors
 from sweeper.commands.status import Status, look
+from sweeper.console.notebook import html
 from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError, instead, redact
 from sweeper.ledger import read
@@ -58,9 +58,7 @@ class Sweep:
         return self._look().shown
 
     def _repr_html_(self) -> str:
-        console = Console(record=True, file=io.StringIO(), width=100, force_jupyter=False)
-        console.print(self)
-        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+        return html(self)
 
     def _look(self) -> Status:
         return look(self.db, self.name)

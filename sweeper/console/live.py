@@ -1,6 +1,7 @@
 """What a user watches while a sweep trains: the grid, the packs at work, the time left.
 
-On a terminal it is redrawn in place; elsewhere (a log file, CI) there are plain lines.
+On a terminal and in a notebook it is redrawn in place; elsewhere (a log file, CI) there are plain
+lines.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeper.console.matrix import matrix
+from sweeper.console.notebook import NotebookView, is_notebook
 from sweeper.console.progress import data_progress
 from sweeper.console.summary import time_left
 from sweeper.console.words import counted, printable
@@ -63,6 +65,10 @@ def sweep_view(
 ) -> Iterator[Callable[[Event], None]]:
     """An observer of the driver's events that shows how the sweep stands."""
     state = SweepState(cells, missing)
+    if is_notebook():
+        with NotebookView(state, state.render) as view:
+            yield view
+        return
     if not console.is_terminal:
         yield _PlainView(console, state)
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -54,6 +56,35 @@ def shown(renderable: object, terminal: bool = True) -> str:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None)
     console.print(renderable)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+class Output:
+    """In the place of IPython in a kernel: what a cell shows."""
+
+    def __init__(self) -> None:
+        self.shown = list[str]()
+        shell = type("ZMQInteractiveShell", (), {})()
+        shows = SimpleNamespace(HTML=str, display=lambda html, display_id: self.update(html))
+        self.module = SimpleNamespace(get_ipython=lambda: shell, display=shows)
+
+    def update(self, html: str) -> Output:
+        self.shown.append(html)
+        return self
+
+
+def test_in_a_notebook_one_output_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Output()
+    monkeypatch.setitem(sys.modules, "IPython", output.module)
+    cells, runs = cells_and_runs("smoke")
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with sweep_view(console, cells, runs) as observe:
+        observe(started("p", runs))
+        for done in range(9):
+            observe(Progress("p", "epoch", done, 9, done / 9, 1.0))
+        observe(Results("p", [RunResult(run.key, State.FINISHED) for run in runs], 1.0))
+    assert 4 <= len(output.shown) < 12 and all("<pre>" in shown for shown in output.shown)
+    assert "training" in output.shown[1] and "100% of the work" in output.shown[-1]
+    assert not console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def started(pack: str, runs: list[RunConfig]) -> Started:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.claims import CLAIMS, UNTRAINED, Claim
+from analysis.factors import PAPER
 from analysis.findings import findings
 from analysis.measured import Measured
 from analysis.trainings import Trainings
@@ -15,9 +16,9 @@ _SHOWN = ["section", "claim", "paper", "ours", "rule", "verdict"]
 def judged_claims(trainings: Trainings) -> list[dict[str, Any]]:
     """One a claim: section, claim, paper, ours, rule, verdict, and `cells`, configurations' names.
 
-    Nothing while no cell is finished.
+    Nothing while no cell is finished, and of another study than the paper's.
     """
-    if not trainings.seeds:
+    if not trainings.seeds or trainings.factors != PAPER:
         return []
     measured = Measured.of(trainings, samples=0)
     rows = findings(trainings)[_SHOWN].to_dict("records")

@@ -14,6 +14,8 @@ from math import inf
 
 from analysis import contrasts as c
 from analysis.configurations import BASELINES, OBJECTIVES, RECONSTRUCTION_ONLY
+from analysis.factors import PAPER as PAPER_FACTORS
+from analysis.factors import Factors
 from analysis.measured import Measured
 from analysis.selection import PAPER_SELECTION
 from analysis.thresholds import (
@@ -37,6 +39,16 @@ from analysis.thresholds import (
 
 ACCURACY, SHARE, RHO, ETA = "points of accuracy", "share", "ρ", "η²"  # units
 UNTRAINED = "λ = 0"  # a family beside the objectives: configurations without reconstruction
+
+
+def check_factors(factors: Factors) -> None:
+    """ValueError, one line, where a study is none that the claims are about."""
+    if factors != PAPER_FACTORS:
+        tasks = ", ".join(f"{task} {subspace}" for task, subspace in factors.wanted)
+        raise ValueError(
+            "The paper's claims are about pairs of one instrument, pitch private and instrument "
+            f"shared; this study's pairs share {factors.share}, and its tasks are {tasks}"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.results import TASKS
+from analysis.factors import PAPER, Factors
 
-BASELINES = ("encoder", "cl-pitch", "cl-instrument")
+BASELINES = ("encoder", "cl-pitch", "cl-instrument")  # the paper's; then cl- and another factor
 KINDS = ("multiview", *BASELINES)
 PRINCIPLES = ("InfoNCE", "Cosine", "VICReg")
 OBJECTIVES = ("SIM", "SEP", "SIM+SEP")
@@ -21,7 +21,7 @@ NEEDS_PAIR = (
 _PAPER_ORDER = {"kind": KINDS, "principle": PRINCIPLES, "objective": OBJECTIVES}
 
 
-def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
+def finished_runs(frame: pd.DataFrame, factors: Factors = PAPER) -> pd.DataFrame:
     """One row a finished run, with margins and mean overall accuracy on validation and test.
 
     At λ = 1 the principle and the objective play no part: the nine cells of a seed show one
@@ -30,13 +30,18 @@ def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
     runs = without_identity(frame[frame["state"] == "finished"])
     runs = runs.drop_duplicates(["run_key", *IDENTITY, "seed"])
     for split in ("", "valid_"):
-        overall = runs[[f"{split}{task}_overall" for task in TASKS]]
+        overall = runs[[f"{split}{task}_overall" for task in factors.tasks]]
         runs[f"{split}mean_overall"] = overall.mean(axis=1, skipna=False)
-    runs["valid_delta_pitch"] = runs["valid_pitch_private"] - runs["valid_pitch_shared"]
-    runs["valid_delta_instrument"] = (
-        runs["valid_instrument_shared"] - runs["valid_instrument_private"]
-    )
+    for task in factors.tasks:
+        held, other = (runs[f"valid_{side}"] for side in factors.sides(task))
+        runs[f"valid_delta_{task}"] = held - other
     return in_order(runs)
+
+
+def in_figures(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of configurations and baselines."""
+    kinds = cells["kind"]
+    return cells[kinds.isin(KINDS) | kinds.str.startswith("cl-")]
 
 
 def without_identity(cells: pd.DataFrame) -> pd.DataFrame:

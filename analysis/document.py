@@ -27,9 +27,10 @@ from analysis.configurations import (
 from analysis.effects import spearman, subspace_effects
 from analysis.estimates import configurations, edges, with_edges
 from analysis.facets import facets
+from analysis.factors import PAPER, Factors
 from analysis.intervals import ALPHA, interval
 from analysis.measured import Measured
-from analysis.results import ACCURACIES, MARGINS, TASKS, Provenance, Results, load_results
+from analysis.results import Provenance, Results, load_results
 from analysis.selection import select
 from analysis.training import Training, load_training
 from analysis.trainings import Array, Trainings
@@ -38,7 +39,6 @@ VERSION = 1
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("document.schema.json").read_text())
 INTERVAL = "95 % over seeds and test notes"
 SMALLER = "smaller_margin"
-SHOWN = (SMALLER, *MARGINS, "mean_overall", *ACCURACIES, "mse")
 EMPTY: Mapping[str, Any] = {
     "schema": VERSION,
     "interval": INTERVAL,
@@ -93,6 +93,11 @@ def _parts(engine: Engine, sweep: str, states: Mapping[str, str]) -> list[_Sweep
     ]
 
 
+def shown(factors: Factors) -> tuple[str, ...]:
+    """The measures of cells and configurations."""
+    return (SMALLER, *factors.margins, "mean_overall", *factors.accuracies, "mse")
+
+
 class _Sweep:
     """A sweep's rows, and its configurations with and without finished runs."""
 
@@ -116,6 +121,7 @@ class _Sweep:
         return {
             "name": self.name,
             "sweep": self.sweep,
+            "tasks": self.results.factors.held_by,
             **_provenance(self.results.provenance, self.training),
             "launch": launch,
             "cells": self._cells(),
@@ -128,28 +134,36 @@ class _Sweep:
         }
 
     def _cells(self) -> Columns:
-        cells = with_derived(self.cells)
+        cells = with_derived(self.cells, self.results.factors)
         cells["run"] = cells["run_key"].str[:12]
         cells["configuration"] = cells["configuration"].map(self.place)
         shares = cells["run_key"].map(self.training.shares).astype("float64")
         cells["share"] = shares.where(cells["state"] == "running")
         about = ["label", *IDENTITY, "seed", "state", "share", "run", "configuration", "best_epoch"]
-        return columns(cells[[*about, *SHOWN]])
+        return columns(cells[[*about, *shown(self.results.factors)]])
 
     def _configurations(self) -> Columns:
         chosen = select(self.means)
         table = self.table.assign(chosen=self.table["name"] == (chosen.name if chosen else None))
-        smaller = table[list(MARGINS)].min(axis=1, skipna=False)
-        for edge in ("", "_low", "_high"):  # of the margin that is the smaller
-            pitch, instrument = (table[f"{margin}{edge}"] for margin in MARGINS)
-            table[f"{SMALLER}{edge}"] = pitch.where(table[MARGINS[0]] == smaller, instrument)
+        factors = self.results.factors
+        smaller = table[list(factors.margins)].min(axis=1, skipna=False)
+        for edge in (
+            "",
+            "_low",
+            "_high",
+        ):  # of the margin that is the smallest, the first of equals
+            last, *rest = reversed(factors.margins)
+            found = table[f"{last}{edge}"]
+            for margin in rest:
+                found = table[f"{margin}{edge}"].where(table[margin] == smaller, found)
+            table[f"{SMALLER}{edge}"] = found
         table["seeds"] = table["seeds"].fillna(0).astype(int)
-        return columns(table[["name", *IDENTITY, "seeds", "chosen", *with_edges(SHOWN)]])
+        return columns(table[["name", *IDENTITY, "seeds", "chosen", *with_edges(shown(factors))]])
 
     def _correlations(self) -> dict[str, float | None]:
         """Figure 2's."""
         points = self.means[self.means["kind"] == "multiview"].dropna(subset="mse")
-        scores = {task: points[f"{task}_overall"] for task in TASKS}
+        scores = {task: points[f"{task}_overall"] for task in self.results.factors.tasks}
         return {task: rounded(spearman(points["mse"], score)) for task, score in scores.items()}
 
     def _effects(self) -> Columns:
@@ -196,10 +210,10 @@ def _planned(cells: pd.DataFrame) -> pd.DataFrame:
     return in_order(rows.drop_duplicates("name"))
 
 
-def with_derived(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells with their smaller margin and the mean of their overall accuracies."""
-    overall = cells[[f"{task}_overall" for task in TASKS]].mean(axis=1, skipna=False)
-    smaller = cells[list(MARGINS)].min(axis=1, skipna=False)
+def with_derived(cells: pd.DataFrame, factors: Factors = PAPER) -> pd.DataFrame:
+    """The cells with their smallest margin and the mean of their overall accuracies."""
+    overall = cells[[f"{task}_overall" for task in factors.tasks]].mean(axis=1, skipna=False)
+    smaller = cells[list(factors.margins)].min(axis=1, skipna=False)
     return cells.assign(mean_overall=overall, **{SMALLER: smaller})
 
 
@@ -214,31 +228,33 @@ def _paired(a: _Sweep, b: _Sweep) -> Document:
     alike = one.notes is None or other.notes is None or np.array_equal(one.notes, other.notes)
     samples = slice(None) if alike else slice(1)
     names = [name for name in one.points["name"] if name in set(other.points["name"])]
-    first, second = (_shown(part.measured, names) for part in (a, b))
+    also = set(shown(b.results.factors))
+    measures = [measure for measure in shown(a.results.factors) if measure in also]
+    first, second = (_shown(part.measured, names, measures) for part in (a, b))
     rows = []
     for place, name in enumerate(names):
         found = {
             measure: interval(
                 second[measure][there][:, samples, place] - first[measure][here][:, samples, place]
             )
-            for measure in SHOWN
+            for measure in measures
         }
         row: dict[str, float] = {
             "in_a": a.place[name],
             "in_b": b.place[name],
             "seeds": found["mean_overall"].seeds,
         }
-        for measure in SHOWN:
+        for measure in measures:
             row |= edges(measure, found[measure])
         rows.append(row)
-    table = pd.DataFrame(rows, columns=["in_a", "in_b", "seeds", *with_edges(SHOWN)])
+    table = pd.DataFrame(rows, columns=["in_a", "in_b", "seeds", *with_edges(measures)])
     return {"differences": columns(table[table["seeds"] > 0])}
 
 
-def _shown(measured: Measured, names: Sequence[str]) -> dict[str, Array]:
+def _shown(measured: Measured, names: Sequence[str], measures: Sequence[str]) -> dict[str, Array]:
     """[seed, sample, place] of each measure that is shown."""
     places = measured.places(*names)
-    values = {name: measured.at(name, places) for name in SHOWN if name not in (SMALLER, "mse")}
+    values = {name: measured.at(name, places) for name in measures if name not in (SMALLER, "mse")}
     mse = np.broadcast_to(measured.mse[:, None, places], values["mean_overall"].shape)
     return {**values, SMALLER: measured.at("worse_margin", places), "mse": mse}
 

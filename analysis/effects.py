@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,21 @@ from numpy.typing import ArrayLike
 
 from analysis.configurations import RECONSTRUCTION_ONLY, in_order
 from analysis.estimates import edges, with_edges
+from analysis.factors import PAPER, PRIVATE, SHARED, Factors
 from analysis.intervals import interval
 from analysis.measured import Measured
 from analysis.trainings import Array, Trainings
 
-PANELS = {  # of Figure 4
-    "A": ("instrument", "private"),
-    "B": ("instrument", "shared"),
-    "C": ("pitch", "private"),
-    "D": ("pitch", "shared"),
-}
+
+def panels(factors: Factors) -> dict[str, tuple[str, str]]:
+    """Of Figure 4: letter → task and subspace; the paper's four are first."""
+    paper = [task for task in reversed(PAPER.tasks) if task in factors.tasks]
+    tasks = [*paper, *(task for task in factors.tasks if task not in paper)]
+    pairs = [(task, subspace) for task in tasks for subspace in (PRIVATE, SHARED)]
+    return dict(zip(string.ascii_uppercase, pairs, strict=False))
+
+
+PANELS = panels(PAPER)
 MEAN = "mean"  # in the column `principle`: a bar; the other rows are what it averages
 BAR = ["objective", "lam"]
 _ROW = [*BAR, "principle", *with_edges(["delta"]), "seeds", "principles"]
@@ -38,7 +44,7 @@ def subspace_effects(trainings: Trainings) -> pd.DataFrame:
     points = measured.points[measured.points["kind"] == "multiview"]
     groups = list(points[points["lam"] < 1].groupby(BAR, sort=False))
     tables = []
-    for panel, (task, subspace) in PANELS.items():
+    for panel, (task, subspace) in panels(trainings.factors).items():
         changes = _changes(measured, f"{task}_{subspace}")
         bars = pd.DataFrame([_bar(changes, rows) for _, rows in groups], columns=_ROW)
         alone = [_principle(changes, row) for _, rows in groups for _, row in rows.iterrows()]

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.configurations import IDENTITY
+from analysis.factors import Factors
 from analysis.intervals import Interval, interval
 from analysis.measured import Measured, measures
-from analysis.results import ACCURACIES, MARGINS
 from analysis.trainings import Array, Trainings
 
-ESTIMATED = ("mse", *ACCURACIES, *MARGINS, "mean_overall")  # on test
 EDGES = ("", "_low", "_high")  # of an estimate's columns
+
+
+def estimated(factors: Factors) -> tuple[str, ...]:
+    """What configurations are told by, on test."""
+    return ("mse", *factors.accuracies, *factors.margins, "mean_overall")
 
 
 def with_edges(names: Iterable[str]) -> list[str]:
@@ -29,21 +33,21 @@ def edges(name: str, found: Interval) -> dict[str, float]:
 def configurations(trainings: Trainings) -> pd.DataFrame:
     """One row a configuration or baseline with a finished run, in the paper's order.
 
-    `name`, IDENTITY, `seeds`; each of ESTIMATED with the ends of its crossed interval, and the mean
-    of each accuracy and margin on validation, `valid_…`. Only finished runs count: a diverged run
-    is never averaged.
+    `name`, IDENTITY, `seeds`; each of `estimated` with the ends of its crossed interval, and the
+    mean of each accuracy and margin on validation, `valid_…`. Only finished runs count: a diverged
+    run is never averaged.
     """
     measured = Measured.of(trainings)
     table = measured.points.assign(seeds=measured.there.sum(axis=0))
-    valid = measures(measured.valid)
-    rows = []
+    valid = measures(measured.valid, trainings.factors)
+    names, rows = estimated(trainings.factors), []
     for place in np.flatnonzero(table["seeds"]):
         row: dict[str, float] = {}
-        for name in ESTIMATED:
+        for name in names:
             row |= edges(name, interval(_values(measured, name)[..., place]))
         rows.append(row | {f"valid_{name}": _mean(of[:, place]) for name, of in valid.items()})
     whole = table[table["seeds"] > 0].reset_index(drop=True)
-    columns = [*with_edges(ESTIMATED), *(f"valid_{name}" for name in valid)]
+    columns = [*with_edges(names), *(f"valid_{name}" for name in valid)]
     return whole[["name", *IDENTITY, "seeds"]].join(pd.DataFrame(rows, columns=columns))
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.claims import ACCURACY
 from analysis.configurations import OBJECTIVES, RECONSTRUCTION_ONLY, finished_runs
+from analysis.factors import tasks_of
 from analysis.findings import estimate
 from analysis.intervals import interval
 from analysis.markdown import markdown_table
@@ -51,46 +52,47 @@ def tabulated(sweeps: Iterable[Results], make: Callable[[Trainings], pd.DataFram
     return whole.reset_index("sweep").reset_index(drop=True)
 
 
-_COMPARED = ("delta_pitch", "delta_instrument", "mean_overall")
-
-
 def compared(results: Results) -> pd.DataFrame:
     """One row a facet and objective: means over principles and 0 < λ < 1, and their intervals.
 
     Reconstruction only stands among the objectives. The interval is Student's, over the seeds'
     means.
     """
-    rows = []
+    rows, compared = [], [*results.factors.margins, "mean_overall"]
     for name, facet in facets(results).items():
-        runs = finished_runs(facet.frame)
+        runs = finished_runs(facet.frame, results.factors)
         runs = runs[(runs["kind"] == "multiview") & (runs["lam"] > 0)]
         shown = runs["objective"].where(runs["lam"] < 1, RECONSTRUCTION_ONLY)
         for objective in (RECONSTRUCTION_ONLY, *OBJECTIVES):
-            of_seed = runs[shown == objective].groupby("seed")[list(_COMPARED)].mean()
+            of_seed = runs[shown == objective].groupby("seed")[compared].mean()
             if len(of_seed):
-                found = {m: interval(of_seed[m].to_numpy()[:, None]) for m in _COMPARED}
+                found = {m: interval(of_seed[m].to_numpy()[:, None]) for m in compared}
                 rows.append({"facet": name, "objective": objective, "seeds": len(of_seed), **found})
-    return pd.DataFrame(rows, columns=["facet", "objective", "seeds", *_COMPARED])
+    return pd.DataFrame(rows, columns=["facet", "objective", "seeds", *compared])
+
+
+def _measures(table: pd.DataFrame) -> list[str]:
+    return [*(f"delta_{task}" for task in tasks_of(table)), "mean_overall"]
 
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
     """The comparison with each mean and the ends of its interval in columns of their own."""
     ends = {
         f"{name}{edge}": [getattr(each, part) for each in table[name]]
-        for name in _COMPARED
+        for name in _measures(table)
         for edge, part in (("", "mean"), ("_low", "low"), ("_high", "high"))
     }
-    return table.drop(columns=list(_COMPARED)).assign(**ends)
+    return table.drop(columns=_measures(table)).assign(**ends)
 
 
 def markdown(table: pd.DataFrame) -> str:
     """The comparison as a table."""
     shown = table.assign(
         seeds=table["seeds"].astype(str),
-        **{name: [estimate(each, ACCURACY) for each in table[name]] for name in _COMPARED},
+        **{name: [estimate(each, ACCURACY) for each in table[name]] for name in _measures(table)},
     )
-    heads = {"delta_pitch": "Δ pitch", "delta_instrument": "Δ instrument",
-             "mean_overall": "overall accuracy", "facet": ""}  # fmt: skip
+    heads = {f"delta_{task}": f"Δ {task}" for task in tasks_of(table)}
+    heads |= {"mean_overall": "overall accuracy", "facet": ""}
     return (
         "# Along the further axes\n\nMeans over principles and 0 < λ < 1 [95 % over seeds]; each "
         "folder beside this file has the figures of one place on the axes.\n\n"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.claims import ACCURACY, SHARE
+from analysis.claims import ACCURACY, SHARE, check_factors
 from analysis.configurations import OBJECTIVES, RECONSTRUCTION_ONLY
 from analysis.intervals import Interval, interval
 from analysis.markdown import markdown_table
@@ -30,7 +30,11 @@ _HEADS = {"section": "", "verdict": "verdict", "claim": "claim", "ours": "here [
 
 
 def findings(trainings: Trainings) -> pd.DataFrame:
-    """One row a claim: its verdict, the estimates behind it, what would settle it."""
+    """One row a claim: its verdict, the estimates behind it, what would settle it.
+
+    ValueError for a study that is not the paper's.
+    """
+    check_factors(trainings.factors)
     seeds_only = trainings.notes is None
     rows = [_row(verdict, seeds_only) for verdict in verdicts(trainings)]
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.configurations import RECONSTRUCTION_ONLY
+from analysis.factors import PAPER, Factors
 from analysis.intervals import SAMPLES, accuracies
-from analysis.results import ACCURACIES, MARGINS, TASKS
 from analysis.selection import best
 from analysis.trainings import Array, Trainings
 
@@ -26,11 +26,12 @@ class Measured:
     accuracy: Array  # [seed, sample, point, score] on test
     valid: Array  # [seed, point, score]
     mse: Array  # [seed, point]
+    factors: Factors = PAPER
 
     @classmethod
     def of(cls, trainings: Trainings, samples: int = SAMPLES) -> Measured:
         drawn = accuracies(trainings, samples)
-        return cls(trainings.points, drawn, trainings.valid, trainings.mse)
+        return cls(trainings.points, drawn, trainings.valid, trainings.mse, trainings.factors)
 
     def only(self, seeds: NDArray[np.bool_], points: NDArray[np.bool_]) -> Measured:
         """Without some seeds and points."""
@@ -77,7 +78,7 @@ class Measured:
     @cached_property
     def _values(self) -> dict[str, Array]:
         """[seed, sample, point] of each score, each margin, their worse and the mean accuracy."""
-        return measures(self.accuracy)
+        return measures(self.accuracy, self.factors)
 
     def at(self, measure: str, places: Places) -> Array:
         """[seed, sample, place] of a measure; `places` are the same in each seed, or a row each."""
@@ -101,7 +102,7 @@ class Measured:
         """
         n = len(self.valid)
         others = [[s for s in range(n) if s != seed] or [seed] for seed in range(n)]
-        return [measures(self.valid[rows].mean(axis=0)) for rows in others]
+        return [measures(self.valid[rows].mean(axis=0), self.factors) for rows in others]
 
     def chosen(self, count: int = 1) -> Places:
         """[seed, count]: what Table 1's rule chooses on the other seeds' validation, best first."""
@@ -134,11 +135,13 @@ class Measured:
         return table
 
 
-def measures(accuracy: Array) -> dict[str, Array]:
-    """Each score of [..., ACCURACIES], the two margins, the worse, and the mean of the overall."""
-    named: dict[str, Array] = {name: accuracy[..., i] for i, name in enumerate(ACCURACIES)}
-    named["delta_pitch"] = named["pitch_private"] - named["pitch_shared"]
-    named["delta_instrument"] = named["instrument_shared"] - named["instrument_private"]
-    named["worse_margin"] = np.minimum(*(named[margin] for margin in MARGINS))
-    named["mean_overall"] = np.mean([named[f"{task}_overall"] for task in TASKS], axis=0)
+def measures(accuracy: Array, factors: Factors = PAPER) -> dict[str, Array]:
+    """Each score of [..., factors.accuracies], the margins, their worst, and the mean overall."""
+    scores = enumerate(factors.accuracies)
+    named: dict[str, Array] = {name: accuracy[..., i] for i, name in scores}
+    for task, margin in zip(factors.tasks, factors.margins, strict=True):
+        held, other = (named[side] for side in factors.sides(task))
+        named[margin] = held - other
+    named["worse_margin"] = np.minimum.reduce([named[margin] for margin in factors.margins])
+    named["mean_overall"] = np.mean([named[f"{task}_overall"] for task in factors.tasks], axis=0)
     return named

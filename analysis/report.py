@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import facets, findings, table1, views
 from analysis.comparison import Comparison
+from analysis.factors import PAPER, Factors
 from analysis.figures import (
     encoders,
     figure2,
@@ -41,11 +42,10 @@ _METADATA = {
 class FigureModule(Protocol):
     """What a module of a figure offers; errors are ValueErrors with what to do."""
 
-    CAPTION: str
-
+    def caption(self, factors: Factors) -> str: ...
     def data(self, trainings: Trainings) -> pd.DataFrame: ...
     def note(self, table: pd.DataFrame) -> str: ...
-    def draw(self, table: pd.DataFrame, foot: str) -> Figure: ...
+    def draw(self, table: pd.DataFrame, foot: str, factors: Factors = ...) -> Figure: ...
 
 
 FIGURES: dict[str, FigureModule] = {  # the paper's by their number, then ours
@@ -96,7 +96,9 @@ def report(
     if omitted and not files:
         raise ValueError(omitted[0])
     if set(figures) == set(FIGURES) and set(tables) == set(TABLES):
-        files |= _findings(trainings, results.provenance) | _views(results)
+        files |= _views(results)
+        if trainings.factors == PAPER:  # else the figure of the claims has said why not
+            files |= _findings(trainings, results.provenance)
     return Written(write_files(files, out), omitted)
 
 
@@ -150,7 +152,7 @@ def _figure(
     drawn, table, notes = _drawn(trainings, provenance, name)
     file = f"figure-{name}" if name.isdigit() else name
     pictures = {f"{file}.{format}": _picture(drawn, format) for format in formats}
-    caption = " ".join([FIGURES[name].CAPTION, *notes, VARIED])
+    caption = " ".join([FIGURES[name].caption(trainings.factors), *notes, VARIED])
     return {
         **pictures, f"{file}.csv": _csv(table), f"{file}.md": _text(f"{caption}\n", provenance)
     }  # fmt: skip
@@ -163,7 +165,8 @@ def _drawn(
     module = FIGURES[name]
     table = module.data(trainings)
     notes = [note for note in (module.note(table), trainings.basis) if note]
-    return module.draw(table, " ".join([*notes, provenance.line])), table, notes
+    foot = " ".join([*notes, provenance.line])
+    return module.draw(table, foot, trainings.factors), table, notes
 
 
 def _table(trainings: Trainings, provenance: Provenance, paper: bool) -> Files:
@@ -185,7 +188,7 @@ def _views(results: Results) -> Files:
     if results.measures.empty:  # trained by an earlier version
         return {}
     table = views.views(results)
-    text = _text(views.markdown(table), results.provenance)
+    text = _text(views.markdown(table, results.factors), results.provenance)
     return {"views.md": text, "views.csv": _csv(table)}
 
 

@@ -11,12 +11,11 @@ import pandas as pd
 from sqlalchemy import Engine, inspect, text
 
 from analysis.clips import TestClips, load_clips
+from analysis.factors import PAPER, Factors
+from analysis.further import completed, factors_of_sweeps
 
-TASKS = ("pitch", "instrument")
-SUBSPACES = ("private", "shared", "overall")
-ACCURACIES = tuple(f"{task}_{subspace}" for task in TASKS for subspace in SUBSPACES)
-MARGINS = tuple(f"delta_{task}" for task in TASKS)
-MEASURES = ("mse", *ACCURACIES, *(f"valid_{name}" for name in ACCURACIES), *MARGINS)
+# Of the paper's study; of another its `Factors` have them.
+TASKS, ACCURACIES, MARGINS = PAPER.tasks, PAPER.accuracies, PAPER.margins
 _MEASURES = text(
     "SELECT DISTINCT runs.key AS run_key, measures.name, measures.value FROM measures"
     " JOIN runs ON runs.id = measures.run_id JOIN cells ON cells.run_id = runs.id"
@@ -55,13 +54,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Results:
-    """One row a cell, in the order of their labels, with the columns of the `results` view."""
+    """One row a cell, in the order of their labels, with the columns of the `results` view.
+
+    Of a study of other factors with those of its tasks too, and with its margins.
+    """
 
     frame: pd.DataFrame  # every measure is float64, NaN where the view says NULL
     provenance: Provenance
     clips: TestClips | None = None  # what the probes said of each test clip, where that is known
     # One row a finished run, by its key, a column a further view of disentanglement; see views.py.
     measures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    factors: Factors = PAPER
 
 
 def load_results(engine: Engine, sweep: str) -> Results:
@@ -72,12 +75,14 @@ def load_results(engine: Engine, sweep: str) -> Results:
     rows = _rows(engine, sweep)
     if not rows:
         raise ValueError(f"no sweep '{sweep}' in this database; name one that was launched into it")
-    frame = pd.DataFrame(rows).astype(dict.fromkeys(("lam", *MEASURES), "float64"))
+    factors = factors_of_sweeps(engine).get(sweep, PAPER)
+    numbers = dict.fromkeys(("lam", *PAPER.measures, *factors.measures), "float64")
+    frame = pd.DataFrame(rows).astype(numbers)
     canonical = json.dumps(rows, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     provenance = provenance_of(sweep, digest, frame, _data(engine, sweep))
     measures = _measures(engine, sweep)
-    return Results(frame, provenance, load_clips(engine, sweep, frame), measures)
+    return Results(frame, provenance, load_clips(engine, sweep, frame), measures, factors)
 
 
 def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
@@ -85,9 +90,9 @@ def _rows(engine: Engine, sweep: str) -> list[dict[str, Any]]:
         raise ValueError("this database has no `results` view; run `sweeper launch` first")
     query = text("SELECT * FROM results WHERE sweep = :sweep")
     with engine.connect() as connection:
-        rows = connection.execute(query, {"sweep": sweep}).mappings()
-        # Sorted here: a database's order and collation must not reach the digest.
-        return sorted(map(dict, rows), key=lambda row: str(row["label"]))
+        rows = connection.execute(query, {"sweep": sweep}).mappings().all()
+    # Sorted here: a database's order and collation must not reach the digest.
+    return sorted(completed(engine, rows), key=lambda row: str(row["label"]))
 
 
 def _measures(engine: Engine, sweep: str) -> pd.DataFrame:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from analysis.configurations import (
     IDENTITY,
-    KINDS,
     finished_runs,
+    in_figures,
     in_order,
     name_of,
     without_identity,
 )
-from analysis.results import ACCURACIES, Results, listed
+from analysis.factors import PAPER, Factors
+from analysis.results import Results, listed
 
 Array = NDArray[np.float64]
 
@@ -36,23 +37,24 @@ class Trainings:
 
     points: pd.DataFrame  # name, kind, principle, objective, lam: one row a planned point
     seeds: tuple[int, ...]  # those with a finished run
-    accuracy: Array  # [seed, point, ACCURACIES] on test
+    accuracy: Array  # [seed, point, factors.accuracies] on test
     valid: Array  # the same on validation
     mse: Array  # [seed, point]
-    correct: NDArray[np.float32] | None = None  # [seed, point, ACCURACIES, test clip]: 1 or 0
+    correct: NDArray[np.float32] | None = None  # [seed, point, accuracies, clip]: 1 or 0
     notes: NDArray[Any] | None = None  # [test clip]: which note it is, a program and a pitch
     twin: NDArray[np.bool_] | None = None  # [test clip]: the note is in probe training too
     remarks: tuple[str, ...] = ()  # a line for whatever keeps these numbers from telling more
+    factors: Factors = PAPER
 
     @classmethod
     def of_results(cls, results: Results) -> Trainings:
         """With test clips, where the database has what the probes said of them."""
-        trainings = cls.of(results.frame)
+        trainings = cls.of(results.frame, results.factors)
         if results.clips is None:
             mixed = results.frame["latents"].nunique() if "latents" in results.frame else 1
             remark = f"The runs are of {mixed} latents: no test notes that they share."
             return replace(trainings, remarks=(*trainings.remarks, *[remark] * (mixed > 1)))
-        runs = finished_runs(results.frame)
+        runs = finished_runs(results.frame, results.factors)
         names = [name_of(run) for _, run in runs.iterrows()]
         said = results.clips.correct
         places = zip(runs["seed"], names, runs["run_key"], strict=True)
@@ -61,9 +63,9 @@ class Trainings:
         return trainings.with_clips(correct, results.clips.notes, results.clips.twin)
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Trainings:
+    def of(cls, frame: pd.DataFrame, factors: Factors = PAPER) -> Trainings:
         """Takes the rows of the `results` view; without test clips."""
-        points, runs = _planned(frame), finished_runs(frame)
+        points, runs = _planned(frame), finished_runs(frame, factors)
         seeds = tuple(sorted(runs["seed"].unique()))
         place = {name: i for i, name in enumerate(points["name"])}
         rows = [seeds.index(seed) for seed in runs["seed"]]
@@ -74,10 +76,11 @@ class Trainings:
             values[rows, columns] = runs[measures].to_numpy(float)
             return values
 
-        accuracy, valid = table(list(ACCURACIES)), table([f"valid_{name}" for name in ACCURACIES])
+        names = list(factors.accuracies)
+        accuracy, valid = table(names), table([f"valid_{name}" for name in names])
         missing = _missing(points, _cells(frame, points, seeds) & np.isnan(accuracy).all(-1))
         mse = table(["mse"])[..., 0]
-        return cls(points, seeds, accuracy, valid, mse, remarks=missing)
+        return cls(points, seeds, accuracy, valid, mse, remarks=missing, factors=factors)
 
     def with_clips(
         self,
@@ -90,10 +93,11 @@ class Trainings:
         Where one finished training lacks its clips, none is used: the numbers stay comparable.
         """
         values = np.full((*self.accuracy.shape, len(notes)), np.nan, np.float32)
+        scores = self.factors.accuracies
         for i, seed in enumerate(self.seeds):
             for j, name in enumerate(self.points["name"]):
                 for score, right in correct.get((seed, name), {}).items():
-                    values[i, j, ACCURACIES.index(score)] = right
+                    values[i, j, scores.index(score)] = right
         lacking = int((np.isnan(values).any(-1) & ~np.isnan(self.accuracy)).any(-1).sum())
         if lacking:
             known = int((~np.isnan(self.accuracy)).any(-1).sum())
@@ -129,7 +133,7 @@ class Trainings:
 
 def _planned(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a point that the sweep holds, finished or not, in the paper's order."""
-    cells = without_identity(frame[frame["kind"].isin(KINDS)])
+    cells = without_identity(in_figures(frame))
     points = in_order(cells[IDENTITY].drop_duplicates())
     points.insert(0, "name", [name_of(row) for _, row in points.iterrows()])
     return points
@@ -137,7 +141,7 @@ def _planned(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _cells(frame: pd.DataFrame, points: pd.DataFrame, seeds: tuple[int, ...]) -> NDArray[np.bool_]:
     """[seed, point]: what is planned; the baselines may be with more seeds than the grid."""
-    cells = without_identity(frame[frame["kind"].isin(KINDS) & frame["seed"].isin(seeds)])
+    cells = without_identity(in_figures(frame[frame["seed"].isin(seeds)]))
     named = cells.assign(name=[name_of(row) for _, row in cells.iterrows()])
     known = set(zip(named["seed"], named["name"], strict=True))
     rows = [[(seed, name) in known for name in points["name"]] for seed in seeds]

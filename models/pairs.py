@@ -1,18 +1,18 @@
 """Pairs of views from labels: who is the second view of whom, as index arrays.
 
-A multi-view pair is two clips of one instrument family and different pitches, all other factors
-free (paper, section 3.1). Draws are functions of (seed, epoch) alone.
+A multi-view pair of the paper is two clips of one instrument family and different pitches, all
+other factors free (section 3.1); a study may ask for other factors. Draws are functions of (seed,
+epoch) alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from models.spec import PAIRINGS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,18 @@ class LabelledLatents:
     latents: Tensor
     family: NDArray[Any]  # (N,)
     pitch: NDArray[Any]  # (N,)
+    others: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # by factor, (N,) each
+
+    def sampler(self, pairing: tuple[str, str]) -> PairSampler:
+        """Of pairs that share one factor and differ in another: see RunSpec.pairing.
+
+        ValueError for a factor that the clips are not labelled by.
+        """
+        labels = {"pitch": self.pitch, "instrument": self.family, **self.others}
+        for factor in pairing:
+            if factor not in labels:
+                raise ValueError(f"the clips have no factor '{factor}', only {', '.join(labels)}")
+        return PairSampler(*(np.asarray(labels[factor]) for factor in pairing))
 
 
 class PairSampler:
@@ -73,15 +85,6 @@ class PairSampler:
         rank = generator.integers(0, self._choices[first])
         rank += np.where(rank >= self._twin_offset[first], self._twins[first], 0)
         return np.stack((self._order[first], self._order[self._start[first] + rank]), axis=1)
-
-
-def sampler_of(kind: str, family: NDArray[Any], pitch: NDArray[Any]) -> PairSampler:
-    """The sampler for a kind of run. ValueError for a kind that trains on no pairs."""
-    if kind not in PAIRINGS:
-        raise ValueError(f"kind '{kind}' has no pairs; choose one of {', '.join(PAIRINGS)}")
-    labels = {"family": np.asarray(family), "pitch": np.asarray(pitch)}
-    shared, different = PAIRINGS[kind]
-    return PairSampler(labels[shared], labels[different])
 
 
 def training_pairs(sampler: PairSampler, seed: int, epoch: int) -> Indices:

@@ -20,7 +20,6 @@ from models.pairs import (
     Indices,
     LabelledLatents,
     batches,
-    sampler_of,
     training_pairs,
     validation_pairs,
 )
@@ -173,8 +172,8 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.lr, weight_decay=training.weight_decay
     )
-    sampler = sampler_of(run.kind, clips.family, clips.pitch)
-    fixed = validation_pairs(sampler_of(run.kind, valid.family, valid.pitch), run.seed)
+    sampler = clips.sampler(run.pairing)
+    fixed = validation_pairs(valid.sampler(run.pairing), run.seed)
     checks = batches(fixed, training.batch_pairs)
     rec, magnitude = losses_over(model, valid, checks, run, spec.pool).abs().mean(0)
     gamma = 1.0

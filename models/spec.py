@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 BASELINES = ("encoder", "cl-pitch", "cl-instrument")
 
-# Kinds of run that are trained: (label that the views of a pair share, label in which they differ).
-PAIRINGS = {
-    "multiview": ("family", "pitch"),
-    "cl-instrument": ("family", "pitch"),
-    "cl-pitch": ("pitch", "family"),
-}
+CL = "cl-"  # before the factor that the pairs of a contrastive baseline share
+
+
+def differing(share: str) -> str:
+    """The factor in which the views of a pair differ where nothing else is said."""
+    return "instrument" if share == "pitch" else "pitch"
+
 
 # Similarity acts on shared latents, separation on private ones. The principles, which are
 # functions of tensors, are registered in models.objectives.
@@ -185,20 +186,31 @@ class RunSpec:
     have neither (they train InfoNCE-SIM).
     """
 
-    kind: str = "multiview"  # of PAIRINGS
+    kind: str = "multiview"  # or "cl-" and a factor
     seed: int = 0
     principle: str | None = None  # InfoNCE, Cosine, VICReg
     objective: str | None = None  # of OBJECTIVES
     lam: float | None = None  # weight of the reconstruction, 0 to 1
     loss: LossSpec = field(default_factory=LossSpec)
+    # What the views of a multi-view run's pairs share, and in what they differ.
+    share: str = "instrument"
+    differ: str = "pitch"
 
     def __post_init__(self) -> None:
-        if self.kind not in PAIRINGS:
-            raise ValueError(f"unknown kind '{self.kind}'; choose one of {', '.join(PAIRINGS)}")
+        if self.kind != "multiview" and not self.kind.startswith(CL):
+            raise ValueError(f"unknown kind '{self.kind}'; choose multiview, or {CL} and a factor")
         if self.kind == "multiview" and (self.lam is None or not 0 <= self.lam <= 1):
             raise ValueError(f"λ is {self.lam}; a multi-view run needs one from 0 to 1")
         if self.needs_gamma:
             self.loss.check()
+
+    @property
+    def pairing(self) -> tuple[str, str]:
+        """The factor that the views of a pair share, and the one in which they differ."""
+        if self.kind == "multiview":
+            return self.share, self.differ
+        factor = self.kind.removeprefix(CL)
+        return factor, differing(factor)
 
     @property
     def has_decoder(self) -> bool:

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 from sqlalchemy.exc import IntegrityError
 
+from analysis.factors import PAPER
+from models.names import unknown
 from models.shape import ModelShape
 from models.spec import ModelSpec
 from sweeper import plugins
+from sweeper.data import make_dataset
 from sweeper.data.latents import Source, data_config, latents_of, open_latents, width
 from sweeper.driver.outbox import drain_spools
 from sweeper.errors import SweeperError
@@ -38,6 +41,7 @@ from sweeper.storage.results import Manifest, find_result, leave_manifest, renam
 from sweeper.study.axes import placed
 from sweeper.study.config import DataConfig, RunConfig
 from sweeper.study.grid import Cell, Grid, override, run_config
+from sweeper.study.grid_file import Misplaced
 from sweeper.study.plan import Plan, reference_of
 from sweeper.study.presets import preset
 from sweeper.study.request import Request
@@ -74,6 +78,7 @@ def expand(request: Request) -> Cells:
 def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
     study = override(preset(request.preset), grid)
+    _check_factors(request, grid, study.data)
 
     @cache
     def data_of(data: DataConfig, encoder: str) -> DataConfig:
@@ -92,6 +97,20 @@ def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
         return run_config(cell, dataclasses.replace(placed_study, data=data))
 
     return config_of
+
+
+def _check_factors(request: Request, grid: Grid, data: DataConfig) -> None:
+    """SweeperError for a factor that the dataset does not tell; the paper's all tell."""
+    if grid.factors == PAPER:
+        return
+    data = dataclasses.replace(data, dataset=request.dataset)
+    known = make_dataset(data, source_of(request).location).factors
+    asked = {f"study.tasks.{task}": task for task in grid.factors.tasks}
+    asked |= {f"study.{name}": getattr(grid.factors, name) for name in ("share", "differ")}
+    for key, factor in asked.items():
+        if factor not in known:
+            told = unknown(f"factor of the dataset {request.dataset}", factor, known)
+            raise grid.error(Misplaced(told, key, "study", values=(factor,)))
 
 
 def widened(request: Request, cells: Cells) -> Request:

@@ -13,19 +13,22 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from analysis.configurations import IDENTITY, multiview, reconstruction_only
 from analysis.effects import spearman
 from analysis.estimates import configurations, with_edges
+from analysis.factors import PAPER, Factors
 from analysis.figures import outliers, style
-from analysis.results import TASKS
 from analysis.trainings import Trainings
 
-CAPTION = (
-    "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
-    "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
-    "drawn, reconstruction only counted once. Bars, with several seeds: 95 % intervals."
-)
 _AREAS = style.Areas("weight", values=(0, 1), points2=(7.0, 42.0))  # 1 − λ, of L_dis
-_LINES = {"cl-pitch": "CL-Pitch", "cl-instrument": "CL-Instr.", "encoder": "encoder"}
+_SHORT = {"cl-instrument": "CL-Instr."}
 _SHOWN_LAMBDAS = 4
 _NAME_HEIGHT = 0.085  # of a panel: two lines' names nearer than this would touch
+
+
+def caption(factors: Factors) -> str:
+    return (
+        "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
+        "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
+        "drawn, reconstruction only counted once. Bars, with several seeds: 95 % intervals."
+    )
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -36,7 +39,7 @@ def data(trainings: Trainings) -> pd.DataFrame:
     table = configurations(trainings)
     if not (table["kind"] == "multiview").any():
         raise ValueError("Figure 2 has no finished run to draw; go on with `sweeper resume`")
-    return pd.concat([_of_task(table, task) for task in TASKS], ignore_index=True)
+    return pd.concat([_of_task(table, task) for task in trainings.factors.tasks], ignore_index=True)
 
 
 def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -56,22 +59,23 @@ def correlation(table: pd.DataFrame, task: str) -> float:
 
 def note(table: pd.DataFrame) -> str:
     """What the figure leaves out or moves."""
-    count = int((multiview(table)["mse"].isna() & (table["task"] == TASKS[0])).sum())
+    tasks = list(table["task"].unique())
+    count = int((multiview(table)["mse"].isna() & (table["task"] == tasks[0])).sum())
     configurations = "configuration" if count == 1 else "configurations"
     omitted = f"λ = 0 has no decoder: {count} {configurations} left out." if count else ""
-    clipped = outliers.note(pd.concat([_clipped(table, task) for task in TASKS]))
+    clipped = outliers.note(pd.concat([_clipped(table, task) for task in tasks]))
     return f"{omitted} {clipped}".strip()
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
-    """One column wide, the two tasks above each other on one MSE axis."""
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
+    """One column wide, the tasks above each other on one MSE axis."""
     with style.paper():
-        figure = style.canvas(style.SINGLE, 4.3, foot)
-        panels = figure.subplots(len(TASKS), 1, sharex=True)
-        for axes, task in zip(panels, TASKS, strict=True):
+        figure = style.canvas(style.SINGLE, 0.7 + 1.8 * len(factors.tasks), foot)
+        panels = figure.subplots(len(factors.tasks), 1, sharex=True)
+        for axes, task in zip(panels, factors.tasks, strict=True):
             _panel(axes, _clipped(table, task), task, correlation(table, task))
             _baselines(axes, table[(table["task"] == task) & (table["kind"] != "multiview")])
-        _mse_axis(panels[-1], _clipped(table, TASKS[0])["mse"])
+        _mse_axis(panels[-1], _clipped(table, factors.tasks[0])["mse"])
         _legend(figure, table)
     return figure
 
@@ -108,8 +112,14 @@ def _baselines(axes: Axes, baselines: pd.DataFrame) -> None:
     places = spread(list(rows["accuracy"]), gap=_NAME_HEIGHT * (high - low))
     at_right = axes.get_yaxis_transform()
     for kind, accuracy, place in zip(rows["kind"], rows["accuracy"], places, strict=True):
-        name = f"{_LINES[kind]} {accuracy:.2f}"
+        name = f"{line_name(kind)} {accuracy:.2f}"
         axes.text(1.02, place, name, transform=at_right, va="center", color=style.INK)
+
+
+def line_name(kind: str) -> str:
+    """`CL-Pitch` of `cl-pitch`, `encoder`."""
+    contrastive, _, task = kind.rpartition("-")
+    return _SHORT.get(kind) or (f"CL-{task.capitalize()}" if contrastive else kind)
 
 
 def spread(values: list[float], gap: float) -> list[float]:

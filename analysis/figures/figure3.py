@@ -1,6 +1,9 @@
-"""Figure 3: the margin on instrument against the margin on pitch, every configuration."""
+"""Figure 3: the margins against each other, instrument's against pitch's: every configuration."""
 
 from __future__ import annotations
+
+import itertools
+import math
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,29 +14,51 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.configurations import IDENTITY, multiview, reconstruction_only
 from analysis.estimates import configurations, with_edges
+from analysis.factors import OTHER, PAPER, PRIVATE, SHARED, SYMBOLS, Factors, tasks_of
 from analysis.figures import outliers, style
-from analysis.results import MARGINS
 from analysis.selection import select
 from analysis.trainings import UNTRAINED, Trainings
 
-CAPTION = (
-    "Figure 3. Disentanglement margins, one point a configuration: Δ pitch = "
-    "acc(z_p) − acc(z_s), Δ instrument = acc(z_s) − acc(z_p). Area is the overall accuracy "
-    "(z_p ⊕ z_s), mean of the two tasks. Both margins are positive in the shaded quadrant. "
-    f"Bars, with several seeds: 95 % intervals. {UNTRAINED}"
-)
 _POINTS2 = (8.0, 95.0)  # areas for the lowest and the highest mean overall accuracy
+_ABREAST = 3  # panels in a row
 _RING = 130.0  # points² more than the point inside
 
 
+def caption(factors: Factors) -> str:
+    margins = ", ".join(f"Δ {task} = {_difference(factors, task)}" for task in factors.tasks)
+    count = {2: "two", 3: "three", 4: "four"}.get(len(factors.tasks), str(len(factors.tasks)))
+    return (
+        f"Figure 3. Disentanglement margins, one point a configuration: {margins}. Area is the "
+        f"overall accuracy (z_p ⊕ z_s), mean of the {count} tasks. Both margins are positive in "
+        f"the shaded quadrant. Bars, with several seeds: 95 % intervals. {UNTRAINED}"
+    )
+
+
+def _difference(factors: Factors, task: str, mathematics: str = "") -> str:
+    """`acc(z_p) − acc(z_s)`: from the subspace that should hold a task, less from the other."""
+    held = factors.held_by[task]
+    return " − ".join(
+        f"acc({mathematics}{SYMBOLS[subspace]}{mathematics})" for subspace in (held, OTHER[held])
+    )
+
+
+def panels(factors: Factors) -> list[tuple[str, str]]:
+    """The tasks on x and on y: each private one against each shared one; else all pairs."""
+    of = {side: [t for t in factors.tasks if factors.held_by[t] == side] for side in OTHER}
+    pairs = list(itertools.product(of[PRIVATE], of[SHARED]))
+    return pairs or list(itertools.combinations(factors.tasks, 2))
+
+
 def data(trainings: Trainings) -> pd.DataFrame:
-    """One row a configuration: both margins, mean overall accuracy, their intervals, `chosen`."""
+    """One row a configuration: the margins, mean overall accuracy, their intervals, `chosen`."""
     table = configurations(trainings)
     points = table[table["kind"] == "multiview"].reset_index(drop=True)
     if points.empty:
         raise ValueError("Figure 3 has no finished run to draw; go on with `sweeper resume`")
     selection = select(table)
-    kept = points[["name", *IDENTITY, "seeds", *with_edges([*MARGINS, "mean_overall"])]]
+    kept = points[
+        ["name", *IDENTITY, "seeds", *with_edges([*trainings.factors.margins, "mean_overall"])]
+    ]
     return kept.assign(chosen=kept["name"] == (selection.name if selection else None))
 
 
@@ -44,30 +69,39 @@ def note(table: pd.DataFrame) -> str:
     return f"{ring} {outliers.note(_clipped(table))}".strip()
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
-    """One column wide; small points lie on large ones."""
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
+    """A panel one column wide, several two; small points lie on large ones."""
+    pairs = panels(factors)
+    columns = min(len(pairs), _ABREAST)
+    rows = math.ceil(len(pairs) / columns)
     with style.paper():
-        figure = style.canvas(style.SINGLE, 3.75, foot)
-        axes = figure.subplots()
+        width = style.SINGLE if len(pairs) == 1 else style.DOUBLE
+        height = width / columns * rows + 0.35 if len(pairs) > 1 else 3.75
+        figure = style.canvas(width, height, foot)
+        grid = figure.subplots(rows, columns, squeeze=False)
         points = _clipped(table)
         areas = _areas(points)
-        _points(axes, points, areas)
-        _quadrant(axes)
-        axes.set_xlabel("Δ pitch = acc($z_p$) − acc($z_s$)")
-        axes.set_ylabel("Δ instrument = acc($z_s$) − acc($z_p$)")
+        for axes, pair in itertools.zip_longest(grid.flat, pairs):
+            if pair is None:
+                axes.set_axis_off()
+                continue
+            _points(axes, points, areas, pair)
+            _quadrant(axes)
+            labels = [f"Δ {task} = {_difference(factors, task, '$')}" for task in pair]
+            axes.set(xlabel=labels[0], ylabel=labels[1])
         style.legend(figure, [*style.names_of(multiview(points)), ("Overall acc.", _keys(areas))])
     return figure
 
 
 def _clipped(table: pd.DataFrame) -> pd.DataFrame:
     """The points as they are drawn: those far out at the edge."""
-    for margin in MARGINS:
-        table = outliers.clip_outliers(table, margin)
+    for task in tasks_of(table):
+        table = outliers.clip_outliers(table, f"delta_{task}")
     return table.assign(mean_overall=outliers.clip(table["mean_overall"]))
 
 
-def _points(axes: Axes, table: pd.DataFrame, areas: style.Areas) -> None:
-    x, y = MARGINS
+def _points(axes: Axes, table: pd.DataFrame, areas: style.Areas, pair: tuple[str, str]) -> None:
+    x, y = (f"delta_{task}" for task in pair)
     star, ringed = reconstruction_only(table), table[table["chosen"]]
     small_on_top = multiview(table).sort_values("mean_overall", ascending=False, kind="stable")
     style.error_bars(axes, table, x, y)

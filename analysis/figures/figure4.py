@@ -9,17 +9,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.configurations import NEEDS_PAIR, OBJECTIVES, ordered
-from analysis.effects import BAR, MEAN, PANELS, subspace_effects
+from analysis.effects import BAR, MEAN, panels, subspace_effects
+from analysis.factors import PAPER, SYMBOLS, Factors
 from analysis.figures import style
 from analysis.trainings import UNTRAINED, Trainings
 
-CAPTION = (
-    "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
-    "A instrument from z_p, B instrument from z_s, C pitch from z_p, D pitch from z_s. Bars "
-    "are averaged over principles, which are marked on them; light to dark with a growing "
-    f"weight 1 − λ of L_dis; lines, with several seeds: 95 % intervals. {UNTRAINED}"
-)
-SYMBOLS = {"private": "z_p", "shared": "z_s"}
+
+def caption(factors: Factors) -> str:
+    told = ", ".join(
+        f"{letter} {task} from {SYMBOLS[subspace]}"
+        for letter, (task, subspace) in panels(factors).items()
+    )
+    return (
+        "Figure 4. Δ subspace accuracy relative to reconstruction only (λ = 1) of the same seed: "
+        f"{told}. Bars "
+        "are averaged over principles, which are marked on them; light to dark with a growing "
+        f"weight 1 − λ of L_dis; lines, with several seeds: 95 % intervals. {UNTRAINED}"
+    )
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -43,20 +49,23 @@ def note(table: pd.DataFrame) -> str:
     return " ".join(filter(None, notes))
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
-    """Two columns wide: instrument above pitch, z_p left of z_s, one accuracy axis."""
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
+    """Two columns wide: a row a task, instrument above pitch, z_p left of z_s, one axis."""
+    named = panels(factors)
+    rows = len(factors.tasks)
     with style.paper():
-        figure = style.canvas(style.DOUBLE, 3.7, foot)
-        panels = figure.subplots(2, 2, sharex=True, sharey=True)
-        for axes, panel in zip(panels.flat, PANELS, strict=True):
-            _draw_panel(axes, table[table["panel"] == panel], panel)
-        for axes in panels[:, 0]:
+        figure = style.canvas(style.DOUBLE, 0.5 + 1.6 * rows, foot)
+        grid = figure.subplots(rows, 2, sharex=True, sharey=True)
+        for axes, (panel, (task, subspace)) in zip(grid.flat, named.items(), strict=True):
+            _draw_panel(axes, table[table["panel"] == panel])
+            axes.set_title(f"$\\bf{{{panel}}}$   {task} from ${SYMBOLS[subspace]}$")
+        for axes in grid[:, 0]:
             axes.set_ylabel("Δ accuracy")
         _legend(figure, table)
     return figure
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame, panel: str) -> None:
+def _draw_panel(axes: Axes, table: pd.DataFrame) -> None:
     bars = placed(table[table["principle"] == MEAN])
     _draw_bars(axes, bars)
     _draw_principles(axes, table[table["principle"] != MEAN], bars)
@@ -65,8 +74,6 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, panel: str) -> None:
     axes.set_xticks(groups.to_numpy(), list(groups.index))
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
-    task, subspace = PANELS[panel]
-    axes.set_title(f"$\\bf{{{panel}}}$   {task} from ${SYMBOLS[subspace]}$")
 
 
 def placed(bars: pd.DataFrame) -> pd.DataFrame:

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.claims import ACCURACY, Claim
+from analysis.claims import ACCURACY, Claim, check_factors
+from analysis.factors import PAPER, Factors
 from analysis.figures import style
 from analysis.intervals import Interval
 from analysis.trainings import Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict, verdicts
 
-CAPTION = (
+_CAPTION = (
     "The paper's claims. Each bar is the 95 % interval of a claim's statistic, as its distance "
     "from the claim's bound: wholly to the right of the line supports it, wholly to the left "
     "contradicts it. Of a compound claim the part that decides is drawn, the others thin. Filled: "
@@ -32,8 +33,13 @@ _ROW = 0.148  # inches
 _OTHERS = 4  # parts beside the one that decides; more would hide it
 
 
+def caption(factors: Factors) -> str:
+    return _CAPTION
+
+
 def data(trainings: Trainings) -> pd.DataFrame:
     """One row a claim's part: estimate, low, high, and their distance inside the region × 100."""
+    check_factors(trainings.factors)
     rows = [
         _row(found, name, part)
         for found in verdicts(trainings)
@@ -73,7 +79,7 @@ def note(table: pd.DataFrame) -> str:
     return f"{absent} claims lack what they rest on (findings.md)." if absent else ""
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
     """Two columns wide: claims about accuracies left, about shares and the like right."""
     claims = table.drop_duplicates("key")
     with style.paper():

@@ -9,18 +9,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.configurations import multiview, reconstruction_only
+from analysis.factors import PAPER, Factors
 from analysis.figures import style
 from analysis.pareto import AXES, pareto
 from analysis.trainings import Trainings
 
-CAPTION = (
-    "Accuracy against disentanglement: the smaller of the two margins over the change of mean "
-    "overall accuracy from reconstruction only (λ = 1, star) of the same seed, 0 < λ ≤ 1. Line: "
-    "the front of the means. The darker a point, the more often it is on the front when seeds and "
-    "test notes are drawn anew; those on it in half of the draws or more have 95 % intervals."
-)
 _FAINT = 0.14  # opacity of a point that never is
 _OFTEN = 0.5
+
+
+def caption(factors: Factors) -> str:
+    smallest = "smaller of the two" if len(factors.tasks) == 2 else "smallest of the"
+    return (
+        f"Accuracy against disentanglement: the {smallest} margins over the change of mean overall "
+        "accuracy from reconstruction only (λ = 1, star) of the same seed, 0 < λ ≤ 1. Line: the "
+        "front of the means. The darker a point, the more often it is on the front when seeds and "
+        "test notes are drawn anew; those on it in half of the draws or more have 95 % intervals."
+    )
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -32,7 +37,7 @@ def note(table: pd.DataFrame) -> str:
     return ""
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
     """One column wide."""
     with style.paper():
         figure = style.canvas(style.SINGLE, 3.3, foot)
@@ -43,7 +48,7 @@ def draw(table: pd.DataFrame, foot: str) -> Figure:
         axes.axvline(0, color="0.35", linewidth=0.7, zorder=0.7)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("change of mean overall accuracy from λ = 1")
-        axes.set_ylabel("min(Δ pitch, Δ instrument)")
+        axes.set_ylabel(f"min({', '.join(f'Δ {task}' for task in factors.tasks)})")
         style.legend(figure, [*style.names_of(multiview(table)), ("On the front", _keys())])
     return figure
 

@@ -11,24 +11,29 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.configurations import NEEDS_PAIR, OBJECTIVES, PRINCIPLES, RECONSTRUCTION_ONLY, ordered
+from analysis.factors import PAPER, Factors
 from analysis.figures import style
 from analysis.intervals import interval
 from analysis.measured import Measured, Places
 from analysis.trainings import Array, Trainings
 
-CAPTION = (
+_CAPTION = (
     "Change from reconstruction only (λ = 1, star) of the same seed along λ: lines average the "
     "principles, which are marked; bands are 95 % intervals. Hollow at λ = 0, joined to nothing: a "
     "subspace without a loss is an untrained encoder there."
 )
-MEASURES = {
-    "delta_pitch": "Δ pitch",
-    "delta_instrument": "Δ instrument",
-    "mean_overall": "overall accuracy",
-    "mse": "MSE",
-}
 _MEAN = "mean"  # in the column `principle`: the line
 _SPREAD = 0.018  # of λ, between the principles' marks
+
+
+def measures(factors: Factors) -> dict[str, str]:
+    """Measure → title of its panel."""
+    margins = {f"delta_{task}": f"Δ {task}" for task in factors.tasks}
+    return {**margins, "mean_overall": "overall accuracy", "mse": "MSE"}
+
+
+def caption(factors: Factors) -> str:
+    return _CAPTION
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -37,7 +42,7 @@ def data(trainings: Trainings) -> pd.DataFrame:
     rows = []
     for (objective, lam), group in _cells(measured).groupby(["objective", "lam"], sort=False):
         lines = {_MEAN: group.index, **{p: rows.index for p, rows in group.groupby("principle")}}
-        for measure in MEASURES:
+        for measure in measures(trainings.factors):
             for principle, places in lines.items():
                 change = _change(measured, measure, np.asarray(places))
                 rows.append((measure, objective, lam, principle, *change))
@@ -70,12 +75,13 @@ def note(table: pd.DataFrame) -> str:
     return ""
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
-    """Two columns wide: the four measures side by side."""
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
+    """Two columns wide: the measures side by side."""
+    titles = measures(factors)
     with style.paper():
         figure = style.canvas(style.DOUBLE, 2.2, foot)
-        panels = figure.subplots(1, len(MEASURES))
-        for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
+        panels = figure.subplots(1, len(titles))
+        for axes, (measure, title) in zip(panels, titles.items(), strict=True):
             _panel(axes, table[table["measure"] == measure])
             axes.set(title=title, xlabel="λ")
         panels[0].set_ylabel("change from λ = 1")

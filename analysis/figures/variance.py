@@ -10,24 +10,31 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from analysis.anova import SOURCES, variance_components
+from analysis.factors import PAPER, Factors
 from analysis.figures import style
 from analysis.measured import Measured
 from analysis.trainings import Trainings
 
-CAPTION = (
+_CAPTION = (
     "Where the variance of trainings with 0 < λ < 1 comes from: shares of the components of a "
     "balanced analysis of variance, principle × objective × λ with seeds as blocks, each effect "
     "against its own differences between seeds. Right: standard deviation of a training."
 )
-MEASURES = {
-    "delta_pitch": "Δ pitch",
-    "delta_instrument": "Δ inst.",
-    "pitch_overall": "pitch overall",
-    "instrument_overall": "inst. overall",
-}
 # Light and dark in turn, so that neighbours stay apart in grey.
 _COLOURS = ("#f0a85c", "#451269", "#9fd3a0", "#a9447e", "#d9cbe6", "#4d4d4d", "#949494")
+_SHORT = {"instrument": "inst."}
 _NAMED = 0.08  # the smallest share that is written on its bar
+
+
+def measures(factors: Factors) -> dict[str, str]:
+    """Measure → name of its bar."""
+    short = {task: _SHORT.get(task, task) for task in factors.tasks}
+    margins = {f"delta_{task}": f"Δ {name}" for task, name in short.items()}
+    return margins | {f"{task}_overall": f"{name} overall" for task, name in short.items()}
+
+
+def caption(factors: Factors) -> str:
+    return _CAPTION
 
 
 def data(trainings: Trainings) -> pd.DataFrame:
@@ -36,7 +43,9 @@ def data(trainings: Trainings) -> pd.DataFrame:
     try:
         grid = measured.grid(measured.where(), "principle", "objective", "lam")
         whole = np.asarray(measured.there[:, grid.ravel()].all(axis=1))
-        tables = {name: _components(measured, name, grid, whole) for name in MEASURES}
+        tables = {
+            name: _components(measured, name, grid, whole) for name in measures(trainings.factors)
+        }
     except ValueError as problem:
         raise ValueError(f"The variances cannot be drawn: {problem}") from None
     rows = [
@@ -61,15 +70,16 @@ def note(table: pd.DataFrame) -> str:
     return f"Seeds with the whole grid: {table['seeds'].iloc[0]}."
 
 
-def draw(table: pd.DataFrame, foot: str) -> Figure:
+def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
     """One column wide: one bar a measure, its sources side by side."""
+    names = measures(factors)
     with style.paper():
-        figure = style.canvas(style.SINGLE, 1.9, foot)
+        figure = style.canvas(style.SINGLE, 0.9 + 0.25 * len(names), foot)
         axes = figure.subplots()
-        for row, measure in enumerate(MEASURES):
+        for row, measure in enumerate(names):
             _bar(axes, table[table["measure"] == measure], row)
-        axes.set_yticks(range(len(MEASURES)), list(MEASURES.values()))
-        axes.set(xlim=(0, 1), ylim=(len(MEASURES) - 0.45, -0.55))
+        axes.set_yticks(range(len(names)), list(names.values()))
+        axes.set(xlim=(0, 1), ylim=(len(names) - 0.45, -0.55))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)

@@ -12,16 +12,15 @@ from models.pairs import (
     Indices,
     LabelledLatents,
     batches,
-    sampler_of,
     training_pairs,
     validation_pairs,
 )
-from models.spec import PAIRINGS, RunSpec
+from models.spec import RunSpec
 
 
 def stream_key(run: RunSpec) -> tuple[int, tuple[str, str]]:
-    """What decides a run's batches: its seed, and which label its pairs share."""
-    return run.seed, PAIRINGS[run.kind]
+    """What decides a run's batches: its seed, and which factors its pairs share and differ in."""
+    return run.seed, run.pairing
 
 
 class BatchSchedule:
@@ -39,7 +38,7 @@ class BatchSchedule:
         self._leaders = list(reversed(leaders.values()))
         numbers = {stream_key(run): number for number, run in enumerate(self._leaders)}
         self.of_run = [numbers[stream_key(run)] for run in runs]
-        self._samplers = [sampler_of(r.kind, train.family, train.pitch) for r in self._leaders]
+        self._samplers = [train.sampler(run.pairing) for run in self._leaders]
         self._valid = valid
         self._batch_pairs = batch_pairs
         self.steps = len(self._epoch(0, 0))
@@ -52,7 +51,7 @@ class BatchSchedule:
     def validation(self, number: int) -> Indices:
         """The fixed validation batches (steps, 2, B) of a stream."""
         leader = self._leaders[number]
-        sampler = sampler_of(leader.kind, self._valid.family, self._valid.pitch)
+        sampler = self._valid.sampler(leader.pairing)
         return batches(validation_pairs(sampler, leader.seed), self._batch_pairs)
 
     def _epoch(self, number: int, epoch: int) -> Indices:

@@ -15,9 +15,10 @@ from analysis import findings, report
 from analysis.comparison import load_comparison
 from analysis.estimates import configurations
 from analysis.facets import facets, tabulated
+from analysis.factors import PAPER, Factors
 from analysis.figures import encoders
 from analysis.places import places_of
-from analysis.results import MEASURES, Results, load_results
+from analysis.results import Results, load_results
 from analysis.trainings import Trainings
 from sweeper.api.reading import reader
 from sweeper.commands.report import clear_errors
@@ -26,7 +27,7 @@ from sweeper.console.notebook import html
 from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError, instead, redact
 from sweeper.ledger import read
-from sweeper.ledger.view import COLUMNS
+from sweeper.ledger.view import COLUMNS, measured_of
 from sweeper.states import State
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ class Sweep:
         """
         with reader(self.db) as engine:
             cells = read.results(engine, self.name)
+            factors = Factors.of_options(read.find_sweep(engine, self.name).options)
         cells = cells[cells["state"] == State.FINISHED].reset_index(drop=True)
         axes = pd.DataFrame(places_of(cells), index=cells.index)
         frame = cells.drop(columns="point").join(axes)
-        frame = frame.astype(dict.fromkeys(("lam", "gamma", *MEASURES), "float64"))
-        frame.attrs = {
-            "sweep": self.name,
-            "columns": {c: COLUMNS[c] for c in frame if c in COLUMNS},
-        }
+        measures = (*PAPER.measures, *factors.measures)
+        frame = frame.astype(dict.fromkeys(("lam", "gamma", *measures), "float64"))
+        told = COLUMNS | measured_of(factors)
+        frame.attrs = {"sweep": self.name, "columns": {c: told[c] for c in frame if c in told}}
         return frame
 
     def configurations(self) -> pd.DataFrame:
@@ -131,7 +132,7 @@ class Sweep:
         return self._tabulated(findings.findings)
 
     def _tabulated(self, make: Callable[[Trainings], pd.DataFrame]) -> pd.DataFrame:
-        with reader(self.db) as engine:
+        with reader(self.db) as engine, clear_errors():
             return tabulated([self._grid(engine)], make)
 
     def epochs(self) -> pd.DataFrame:

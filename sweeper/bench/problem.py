@@ -15,7 +15,7 @@ from torch import Tensor
 from models.multiview import ModelShape
 from models.pack.runs import PackRun
 from models.pack.trainer import PackTrainer
-from models.pairs import LabelledLatents, batches, sampler_of, training_pairs
+from models.pairs import LabelledLatents, batches, training_pairs
 from models.spec import LossSpec, ModelSpec, TrainingSpec
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
@@ -82,7 +82,7 @@ class Problem:
     def batches(self, run: PackRun, epoch: int) -> Tensor:
         """Clips (steps, 2, B) of an epoch of a run, counted from 0."""
         clips = self.clips()
-        sampler = sampler_of(run.kind, clips.family, clips.pitch)
+        sampler = clips.sampler(run.pairing)
         pairs = training_pairs(sampler, run.seed, epoch)
         return torch.from_numpy(batches(pairs, self.batch_pairs))
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.commands.report import clear_errors
 from sweeper.console.words import printable
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
@@ -41,7 +42,8 @@ def show_claims(db: str, name: str | None, as_json: bool, console: Console) -> N
             raise SweeperError(
                 f"no run of '{grid.provenance.sweep}' is finished; go on with `sweeper resume`"
             )
-        table, told = findings(trainings), caution(trainings)
+        with clear_errors():
+            table, told = findings(trainings), caution(trainings)
         documents.append(_document(grid.provenance.sweep, told, table))
         if not as_json:
             lines = [grid.provenance.line, told, summary(table)]

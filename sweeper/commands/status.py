@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 from sqlalchemy.orm import Session
 
+from analysis.factors import Factors
 from sweeper.console.matrix import matrix
 from sweeper.console.summary import code_of, command, time_left
 from sweeper.console.words import counted, printable
@@ -123,6 +124,7 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: pd.DataFrame) -> dict[str
         "sweep": sweep.name,
         "note": sweep.note,
         "commit": sweep.git_commit,
+        "tasks": Factors.of_options(sweep.options).held_by,
         "cells": len(cells),
         "cells_finished": int((cells["state"] == State.FINISHED).sum()),
         "states": {str(state): int(n) for state, n in cells["state"].value_counts().items()},

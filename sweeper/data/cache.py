@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ class Latents:
                         "instrument": int(clips.family[position]),
                         "program": int(clips.program[position]),
                         "velocity": int(clips.velocity[position]),
+                        **{name: int(of[position]) for name, of in clips.others.items()},
                     }
                 ),
                 "note": int(notes[position]),
@@ -153,7 +154,7 @@ def _read(path: Path, fingerprint: str) -> Latents:
         if "sha256" in file and checksum(path / name) != file["sha256"]:
             raise ValueError(f"{name} has been altered")
     splits = {split: np.load(path / f"{split}.npy", mmap_mode="r") for split in SPLITS}
-    labels = {split: Clips(*np.load(path / f"{split}.labels.npy")) for split in SPLITS}
+    labels = {split: _clips(path, split, meta.get("factors", ())) for split in SPLITS}
     if any(splits[split].shape != (len(labels[split]), *meta["shape"]) for split in SPLITS):
         raise ValueError("latents and labels differ in number")
     parts = np.load(path / PARTS_FILE)
@@ -169,10 +170,18 @@ def _read(path: Path, fingerprint: str) -> Latents:
     )
 
 
+def _clips(path: Path, split: str, factors: Sequence[str]) -> Clips:
+    """`factors` are the further ones, of the rows below COLUMNS."""
+    rows = np.load(path / f"{split}.labels.npy")
+    (pitch, family, program, velocity), others = rows[: len(COLUMNS)], rows[len(COLUMNS) :]
+    return Clips(pitch, family, program, velocity, dict(zip(factors, others, strict=True)))
+
+
 def write_labels(path: Path, labels: dict[str, Clips], parts: Ints) -> None:
     """Labels (columns, clips) of every split, and the parts (clips,) of the downstream clips."""
     for split, clips in labels.items():
-        np.save(path / f"{split}.labels.npy", np.stack(clips.columns))
+        rows = (*clips.columns, *clips.others.values())
+        np.save(path / f"{split}.labels.npy", np.stack(rows))
     np.save(path / PARTS_FILE, parts)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -32,17 +31,29 @@ class Clips:
     family: Ints  # class: index in the dataset's families
     program: Ints  # the instrument
     velocity: Ints
+    others: Mapping[str, Ints] = field(default_factory=dict)  # of further factors, by their names
 
     def __len__(self) -> int:
         return len(self.pitch)
 
     def take(self, index: NDArray[np.generic]) -> Clips:
         """The clips at `index` (positions or a mask)."""
-        return Clips(*(column[index] for column in self.columns))
+        pitch, family, program, velocity = (column[index] for column in self.columns)
+        return Clips(pitch, family, program, velocity, self._others(index))
+
+    def _others(self, index: NDArray[np.generic]) -> dict[str, Ints]:
+        return {factor: labels[index] for factor, labels in self.others.items()}
 
     @property
     def columns(self) -> tuple[Ints, ...]:
+        """Of COLUMNS."""
         return self.pitch, self.family, self.program, self.velocity
+
+    @property
+    def factors(self) -> dict[str, Ints]:
+        """(N,) labels of everything that a study may share or probe, by its name there."""
+        named = {"pitch": self.pitch, "instrument": self.family, "velocity": self.velocity}
+        return {**named, **self.others}
 
     @property
     def stratum(self) -> Ints:
@@ -56,7 +67,7 @@ class Clips:
         return notes
 
 
-COLUMNS = tuple(field.name for field in dataclasses.fields(Clips))
+COLUMNS = ("pitch", "family", "program", "velocity")
 
 
 class Dataset(Protocol):
@@ -70,6 +81,11 @@ class Dataset(Protocol):
     def families(self) -> tuple[str, ...]:
         """Names of the classes of `Clips.family`."""
         return FAMILIES
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Of `Clips.factors`, those that its labels tell: what a study may share or probe."""
+        return ("pitch", "instrument")
 
     def recipe(self) -> dict[str, object]:
         """All that decides the clips, as JSON: part of the latents' fingerprint."""

@@ -173,7 +173,8 @@ class _Recipe:
             cache.write_labels(path, labels, probe_parts(labels["downstream"], self._split))
             meta = {"fingerprint": self.key, "made_of": self._made_of}
             of_latents = {"shape": (tokens, width), "pool": self._encoder.pool}
-            cache.write_meta(path, {**meta, **of_latents, "families": self._dataset.families})
+            of_clips = {"families": self._dataset.families, "factors": [*labels["train"].others]}
+            cache.write_meta(path, {**meta, **of_latents, **of_clips})
 
 
 def _encoder(name: str) -> Encoder:

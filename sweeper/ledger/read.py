@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from analysis.further import completed
 from sweeper.errors import SweeperError, instead
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import (
@@ -260,6 +261,8 @@ def pace(engine: Engine) -> float | None:
 def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
     """The sweep's rows of the `results` view, one a cell, in the order of the cells.
 
+    Further tasks of its study have columns too: see analysis.further.
+
     Of every sweep, one after another by name, when `sweep` is None.
     """
     import pandas as pd  # late: most readers of a database are there before pandas would be
@@ -269,13 +272,15 @@ def results(engine: Engine, sweep: str | None) -> pd.DataFrame:
         query, of = f"{query} WHERE sweep = :sweep", find_sweep(engine, sweep).id
     with engine.connect() as connection:  # not by pandas, which has errors of its own
         cells = connection.execute(text(query), {"sweep": sweep} if sweep else {})
-        columns = list(cells.keys())
-        frame = pd.DataFrame.from_records(list(cells), columns=columns, coerce_float=True)
+        columns, found = list(cells.keys()), cells.mappings().all()
+    rows = completed(engine, found)
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
+    frame = pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
     # The view knows heartbeats alone; on this machine the driver itself can be looked at.
     plan = plan_of_sweep(engine, of)
     states = {run.key: str(plan.state_of(run)) for run in plan.runs}
-    rows = zip(frame["run_key"], frame["state"], strict=True)
-    frame["state"] = [states.get(key, state) for key, state in rows]
+    seen = zip(frame["run_key"], frame["state"], strict=True)
+    frame["state"] = [states.get(key, state) for key, state in seen]
     return frame if sweep else frame.sort_values("sweep", kind="stable", ignore_index=True)
 
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from analysis.factors import PAPER, Factors
 from sweeper.ledger.schema import NOW, PARTS, SUBSPACES, TASKS
+
+
+def measured_of(factors: Factors) -> dict[str, str]:
+    """What the columns of a study's tasks are: of the paper's the view has them."""
+    accuracies = {
+        f"{prefix}{task}_{subspace}": f"accuracy of {task} from {subspace}, {part} clips, 0 to 1"
+        for prefix, part in PARTS.items()
+        for task in factors.tasks
+        for subspace in SUBSPACES
+    }
+    sides = {task: factors.sides(task) for task in factors.tasks}
+    margins = {f"delta_{t}": f"{held} - {other}, −1 to 1" for t, (held, other) in sides.items()}
+    return accuracies | margins
+
 
 # What each column is, and its unit; NULL is None of a text and NaN of a number.
 COLUMNS = {
@@ -20,14 +35,7 @@ COLUMNS = {
     "best_epoch": "epoch whose weights were kept, from 1, by total validation loss",
     "test_size": "clips that the probes were tested on",
     "valid_size": "clips that they were validated on",
-    **{
-        f"{prefix}{task}_{subspace}": f"accuracy of {task} from {subspace}, {part} clips, 0 to 1"
-        for prefix, part in PARTS.items()
-        for task in TASKS
-        for subspace in SUBSPACES
-    },
-    "delta_pitch": "pitch_private - pitch_shared, −1 to 1",
-    "delta_instrument": "instrument_shared - instrument_private, −1 to 1",
+    **measured_of(PAPER),
     "dataset": "name of the dataset",
     "encoder": "name of the frozen encoder",
     "latents": "fingerprint of its latents",

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec, number
+from analysis.factors import PAPER
+from models.spec import CL, LossSpec, ModelSpec, ProbeSpec, TrainingSpec, number
 from sweeper.errors import SweeperError
 
 # Part of every key: raise it when the same config would train to another result.
@@ -22,7 +23,14 @@ RESULT_VERSION = 1
 
 # Fields (`field` or `section.field`) that came after the first keys, with the values that runs had
 # before: such a value is left out of the key, so that a new field renames no run that is trained.
-LATER_FIELDS = {"principle_code": None, "data.split": "clip", "loss.options": None}
+LATER_FIELDS = {
+    "principle_code": None,
+    "data.split": "clip",
+    "loss.options": None,
+    "share": PAPER.share,
+    "differ": PAPER.differ,
+    "tasks": PAPER.tasks,
+}
 
 # What reading a document raises that is none.
 NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -71,6 +79,10 @@ class RunConfig:
     training: TrainingSpec | None
     probe: ProbeSpec
     principle_code: str | None = None  # of a principle that is not as shipped: study/code.py
+    # What the views of a pair share, and in what they differ; the paper's where that plays no part.
+    share: str = PAPER.share
+    differ: str = PAPER.differ
+    tasks: tuple[str, ...] = PAPER.tasks  # that are probed
 
     @cached_property
     def key(self) -> str:
@@ -88,12 +100,14 @@ class RunConfig:
 
     def resolved(self) -> RunConfig:
         """The same run with every field that cannot change its result set to None."""
+        if self.kind != "multiview" and (self.share, self.differ) != (PAPER.share, PAPER.differ):
+            return dataclasses.replace(self, share=PAPER.share, differ=PAPER.differ).resolved()
         if self.kind == "encoder":
             untrained = dict.fromkeys(
                 ("principle", "objective", "lam", "model", "loss", "training", "principle_code")
             )
             return dataclasses.replace(self, **untrained)  # type: ignore[arg-type]
-        if self.kind in ("cl-pitch", "cl-instrument"):
+        if self.kind.startswith(CL):
             loss = dataclasses.replace(
                 self._loss, vicreg=None, gamma=None, epsilon=None, options=None
             )
@@ -159,6 +173,7 @@ class RunConfig:
         return cls(
             **{
                 **raw,
+                "tasks": tuple(raw["tasks"]),
                 "data": DataConfig(**raw["data"]),
                 "model": _maybe(ModelSpec, raw["model"]),
                 "loss": _maybe(LossSpec, loss),

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.factors import Factors, WrongFactors
 from analysis.places import name_of_place
 from models.names import unknown
-from models.spec import BASELINES, OBJECTIVES
+from models.spec import BASELINES, CL, OBJECTIVES
 from sweeper import plugins
 from sweeper.errors import SweeperError
 from sweeper.study.axes import NAMED, OPTIONS, Axes, Point, axes_of, kept, placed, plays_part
@@ -77,6 +78,7 @@ class Grid:
     axes: Axes = field(default_factory=Axes)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     file: GridFile | None = field(default=None, repr=False, compare=False)
+    factors: Factors = field(default_factory=Factors)
 
     def error(self, wrong: Misplaced) -> SweeperError:
         """What to raise: it names the line of the file, where there is one."""
@@ -100,7 +102,7 @@ class Grid:
         """
         cells = [cell for seed in range(seeds) for cell in self._of_seed(seed)]
         more = (cell for seed in range(seeds, baseline_seeds) for cell in self._of_seed(seed))
-        return cells + [cell for cell in more if cell.kind in BASELINES]
+        return cells + [cell for cell in more if cell.kind != "multiview"]
 
     def filled(
         self, seeds: int, config_of: Callable[[Cell], RunConfig], baseline_seeds: int = 0
@@ -133,7 +135,7 @@ GRIDS = {
 }
 _SECTIONS = ("data", "model", "loss", "training", "probe")
 _AXES = ("principles", "objectives", "lambdas", "baselines")
-_FURTHER = ("axes", "zip", "where", "plugins")
+_FURTHER = ("axes", "zip", "where", "plugins", "study")
 # The paper's axes by their names in [axes].
 _SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 
@@ -196,12 +198,20 @@ def _from_document(file: GridFile, document: dict[str, Any]) -> Grid:
             raise Misplaced(f"[{section}] must be one table of fields", section)
     axes: dict[str, Any] = {axis: tuple(document[axis]) for axis in _AXES if axis in document}
     overrides = {section: document[section] for section in _SECTIONS if section in document}
-    further = axes_of(document)
+    further, factors = axes_of(document), _factors(document.get("study", {}))
     for name in further.values:
         section, _, field = name.partition(".")
         if field in overrides.get(section, {}):
             raise Misplaced(f"{name} is an axis, and [{section}] has it too", name)
-    return Grid(Path(file.name).stem, **axes, axes=further, overrides=overrides, file=file)
+    stem = Path(file.name).stem
+    return Grid(stem, **axes, axes=further, overrides=overrides, file=file, factors=factors)
+
+
+def _factors(document: Any) -> Factors:
+    try:
+        return Factors.of(document)
+    except WrongFactors as wrong:
+        raise Misplaced(str(wrong), wrong.key, values=wrong.values) from None
 
 
 def _with_synonyms(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,7 +243,8 @@ def _checked(grid: Grid) -> Grid:
             raise Misplaced(str(error), *_keys_of("principles"), values=(name,)) from None
     _require("principles", grid.principles, tuple(PRINCIPLES))
     _require("objectives", grid.objectives, tuple(OBJECTIVES))
-    _require("baselines", grid.baselines, BASELINES)
+    contrastive = (f"{CL}{task}" for task in grid.factors.tasks)
+    _require("baselines", grid.baselines, (BASELINES[0], *contrastive))
     for lam in grid.lambdas:
         if not isinstance(lam, int | float) or isinstance(lam, bool) or not 0 <= lam <= 1:
             wrong = f"λ = {lam!r} is outside [0, 1]"
@@ -279,6 +290,7 @@ def override(preset: Preset, grid: Grid) -> Preset:
         raise grid.error(wrong) from None
     return dataclasses.replace(
         preset,
+        factors=grid.factors,
         **{name: _replaced(getattr(preset, name), of) for name, of in grid.overrides.items()},
     )
 
@@ -336,7 +348,7 @@ def run_config(cell: Cell, preset: Preset) -> RunConfig:
 
     `preset` has the cell's place on the grid's further axes.
     """
-    principle = "InfoNCE" if cell.kind.startswith("cl-") else cell.principle
+    principle = "InfoNCE" if cell.kind.startswith(CL) else cell.principle
     given, own = dict(preset.loss.options or ()), options_of(principle)
     options = tuple(sorted({name: given.get(name, own[name]) for name in own}.items()))
     return RunConfig(
@@ -351,4 +363,7 @@ def run_config(cell: Cell, preset: Preset) -> RunConfig:
         training=preset.training,
         probe=preset.probe,
         principle_code=principle and principle_code(principle),
+        share=preset.factors.share,
+        differ=preset.factors.differ,
+        tasks=preset.factors.tasks,
     ).resolved()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from models.spec import REFERRING
+from models.spec import CL, REFERRING
 from sweeper.states import DONE, State
 from sweeper.study.config import RunConfig, differences
 from sweeper.study.grid import Cell
@@ -96,9 +96,10 @@ def make_packs(
 
 
 def _group(run: RunConfig, decoders_apart: bool) -> tuple[Any, ...]:
-    architecture = "cl" if run.kind.startswith("cl-") else run.kind
+    architecture = "cl" if run.kind.startswith(CL) else run.kind
     has_decoder = decoders_apart and bool(run.lam)
-    return (architecture, has_decoder, run.data, run.model, run.training, run.probe, _urgency(run))
+    training, probes = (run.data, run.model, run.training), (run.probe, run.tasks)
+    return (architecture, has_decoder, *training, *probes, _urgency(run))
 
 
 def _urgency(run: RunConfig) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from analysis.factors import Factors
 from models.names import unknown
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from sweeper.errors import SweeperError
@@ -20,6 +21,7 @@ class Preset:
     loss: LossSpec = field(default_factory=LossSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     probe: ProbeSpec = field(default_factory=ProbeSpec)
+    factors: Factors = field(default_factory=Factors)  # what the study asks
 
 
 PRESETS = {

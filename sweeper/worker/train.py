@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
+from analysis.factors import PAPER
 from analysis.predictions import pack
 from models.evaluation import Evaluated, probe_encoder, probe_pack
 from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
@@ -149,6 +150,8 @@ def _pack_run(run: RunConfig, reference_mse: float | None) -> PackRun:
         objective=run.objective,
         lam=run.lam,
         loss=run.loss or LossSpec(),
+        share=run.share,
+        differ=run.differ,
         reference_mse=reference_mse,
     )
 
@@ -161,7 +164,8 @@ def _model_spec(run: RunConfig, latents: Latents) -> ModelSpec:
 
 def _labelled(latents: Latents, split: str) -> LabelledLatents:
     labels = latents.labels[split]
-    return LabelledLatents(_tensor(latents, split), labels.family, labels.pitch)
+    others = {name: of for name, of in labels.factors.items() if name not in PAPER.tasks}
+    return LabelledLatents(_tensor(latents, split), labels.family, labels.pitch, others)
 
 
 def _tensor(latents: Latents, split: str) -> torch.Tensor:
@@ -180,7 +184,7 @@ def _probe_pack(
         trained,
         {run.key: run.seed for run in runs},
         _tensor(latents, "downstream").to(device),
-        _tasks(latents),
+        _tasks(runs[0], latents),
         _split(latents),
         _model_spec(runs[0], latents),
         runs[0].probe,
@@ -191,7 +195,7 @@ def _probe_pack(
 def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Evaluated:
     return probe_encoder(
         _tensor(latents, "downstream").to(device),
-        _tasks(latents),
+        _tasks(run, latents),
         _split(latents),
         _model_spec(run, latents),
         run.probe,
@@ -199,12 +203,19 @@ def _probe_encoder(run: RunConfig, latents: Latents, device: str) -> Evaluated:
     )
 
 
-def _tasks(latents: Latents) -> dict[str, ProbeTask]:
-    labels = latents.labels["downstream"]
-    return {
-        "pitch": ProbeTask(labels.pitch, PITCHES),
-        "instrument": ProbeTask(labels.family, len(latents.families)),
-    }
+def _tasks(run: RunConfig, latents: Latents) -> dict[str, ProbeTask]:
+    return {name: _task(name, latents) for name in run.tasks}
+
+
+def _task(name: str, latents: Latents) -> ProbeTask:
+    """Of a further factor the classes are the labels that there are, in their order."""
+    labels = latents.labels["downstream"].factors[name]
+    if name == "pitch":
+        return ProbeTask(labels, PITCHES)
+    if name == "instrument":
+        return ProbeTask(labels, len(latents.families))
+    values, classes = np.unique(labels, return_inverse=True)
+    return ProbeTask(classes, len(values))
 
 
 def _split(latents: Latents) -> ProbeSplit:
@@ -247,12 +258,13 @@ def _result(
 
 def _predictions(evaluated: Evaluated, latents: Latents) -> dict[str, str]:
     """What each probe said of the clips of its part, by the name of its accuracy."""
-    tasks, split = _tasks(latents), _split(latents)
+    labels, split = latents.labels["downstream"].factors, _split(latents)
     packed = {}
     for name, classes in evaluated.probed.classes.items():
         clips = split.valid if name.startswith("valid_") else split.test
-        task = tasks[name.removeprefix("valid_").rpartition("_")[0]]
-        packed[name] = pack(classes, task.labels[clips])
+        task = name.removeprefix("valid_").rpartition("_")[0]
+        said = classes if task in PAPER.tasks else np.unique(labels[task])[classes]
+        packed[name] = pack(said, labels[task][clips])
     return packed
 
 

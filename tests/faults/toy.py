@@ -56,5 +56,9 @@ def make_latents() -> None:
 def _labels(clips: int) -> Clips:
     """Families and pitches such that every clip has partners of either kind."""
     number = np.arange(clips)
-    columns = {"family": number % 4 % len(FAMILIES), "pitch": number // 4 % 5}
+    columns = {
+        "family": number % 4 % len(FAMILIES),
+        "pitch": number // 4 % 5,
+        "velocity": 25 * (1 + number // 3 % 3),
+    }
     return Clips(*(columns.get(name, np.zeros(clips, np.int64)) for name in COLUMNS))

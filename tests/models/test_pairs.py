@@ -9,10 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.pairs import batches, sampler_of, training_pairs, validation_pairs
-from models.spec import PAIRINGS
+from models.pairs import LabelledLatents, batches, training_pairs, validation_pairs
+from models.spec import RunSpec
 
-LABELS = {"family": 0, "pitch": 1}
+FACTORS = ("instrument", "pitch", "velocity")
+RUNS = {
+    **{f"cl-{factor}": RunSpec(f"cl-{factor}") for factor in FACTORS},
+    "multiview": RunSpec(lam=1.0),
+    "mirror": RunSpec(lam=1.0, share="pitch", differ="instrument"),
+    "third": RunSpec(lam=1.0, share="velocity", differ="pitch"),
+}
+
+
+def sampler_of(kind, family, pitch):
+    """Of clips that every family plays with a velocity of its own."""
+    clips = LabelledLatents(None, family, pitch, {"velocity": family})
+    return clips.sampler(RUNS[kind].pairing)
 
 
 @st.composite
@@ -33,24 +45,26 @@ def has_partner(shared, different):
     ]
 
 
-@given(clips(), st.sampled_from(sorted(PAIRINGS)), st.integers(0, 99), st.integers(0, 99))
+@given(clips(), st.sampled_from(sorted(RUNS)), st.integers(0, 99), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_views_share_one_label_and_differ_in_the_other(labels, kind, seed, epoch):
     sampler = sampler_of(kind, *labels)
     pairs = training_pairs(sampler, seed, epoch)
-    shared, different = (labels[LABELS[name]] for name in PAIRINGS[kind])
+    of_factor = dict(zip(FACTORS, (*labels, labels[0]), strict=True))
+    shared, different = (of_factor[name] for name in RUNS[kind].pairing)
     assert (shared[pairs[:, 0]] == shared[pairs[:, 1]]).all()
     assert (different[pairs[:, 0]] != different[pairs[:, 1]]).all()
 
 
-@given(clips(), st.sampled_from(sorted(PAIRINGS)), st.integers(0, 99))
+@given(clips(), st.sampled_from(sorted(RUNS)), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_each_clip_with_a_partner_is_view_1_and_an_epoch_has_as_many_pairs_as_clips(
     labels, kind, seed
 ):
     sampler = sampler_of(kind, *labels)
     first = training_pairs(sampler, seed, 0)[:, 0]
-    shared, different = (labels[LABELS[name]] for name in PAIRINGS[kind])
+    of_factor = dict(zip(FACTORS, (*labels, labels[0]), strict=True))
+    shared, different = (of_factor[name] for name in RUNS[kind].pairing)
     paired = has_partner(shared, different)
     assert set(first) == set(np.flatnonzero(paired))
     assert set(sampler.alone) == set(np.flatnonzero(np.logical_not(paired)))
@@ -98,9 +112,12 @@ def test_clips_that_can_form_no_pair_at_all_are_an_error_that_names_the_classes(
         sampler_of("multiview", np.array(["reed", "reed"]), np.array([60, 60]))
 
 
-def test_an_unknown_kind_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match="choose one of multiview, cl-instrument, cl-pitch"):
-        sampler_of("encoder", np.arange(2), np.arange(2))
+def test_an_unknown_kind_or_factor_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match="choose multiview, or cl- and a factor"):
+        RunSpec("encoder")
+    clips = LabelledLatents(None, np.arange(2), np.arange(2))
+    with pytest.raises(ValueError, match="no factor 'room', only pitch, instrument"):
+        clips.sampler(RunSpec("cl-room").pairing)
 
 
 def test_batches_hold_view_1_before_view_2_and_drop_the_partial_last():

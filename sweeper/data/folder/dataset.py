@@ -53,6 +53,12 @@ class Folder(Dataset):
         """See `Dataset`."""
         return self._labels.families
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """See `Dataset`. What is the same for all tells nothing."""
+        labels = self._labels.clips.factors
+        return tuple(name for name, of in labels.items() if len(np.unique(of)) > 1)
+
     def recipe(self) -> dict[str, object]:
         """See `Dataset`. Every byte of every file counts, and who decodes it."""
         digest = hashlib.sha256()

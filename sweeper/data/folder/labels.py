@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,13 @@ VELOCITY = 100  # where none is told
 class Recordings(Clips):
     """Clips that know their files: two may have the same labels."""
 
-    file: Ints  # (N,) place in `Labels.files`
+    file: Ints = field(kw_only=True)  # (N,) place in `Labels.files`
 
     def take(self, index: NDArray[np.generic]) -> Recordings:
         """See `Clips`."""
         pitch, family, program, velocity = (column[index] for column in self.columns)
-        return Recordings(pitch, family, program, velocity, self.file[index])
+        others = self._others(index)
+        return Recordings(pitch, family, program, velocity, others, file=self.file[index])
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Line:
     instrument: str
     velocity: int
     split: str
+    others: dict[str, str]  # what further columns say
 
 
 def read_labels(root: Path) -> Labels:
@@ -97,24 +100,35 @@ def _labels(lines: list[_Line], given: bool) -> Labels:
                 families.index(line.family),
                 number[line.family, line.instrument],
                 line.velocity,
-                place,
             )
-            for place, line in enumerate(lines)
+            for line in lines
         ),
         strict=True,
     )
+    pitch, family, program, velocity = (np.array(column, np.int64) for column in columns)
+    others, files = _others(lines), np.arange(len(lines))
     return Labels(
         tuple(line.path for line in lines),
-        Recordings(*(np.array(column, np.int64) for column in columns)),
+        Recordings(pitch, family, program, velocity, others, file=files),
         families,
         tuple(name for _, name in instruments),
         tuple(SPLITS[line.split] for line in lines) if given else None,
     )
 
 
+def _others(lines: list[_Line]) -> dict[str, Ints]:
+    """Further factors, the classes of each in the order of their names; not a column with gaps."""
+    factors: dict[str, Ints] = {}
+    for name in lines[0].others:
+        said = [line.others[name] for line in lines]
+        if all(said):
+            factors[name] = np.unique(said, return_inverse=True)[1]
+    return factors
+
+
 def _check_columns(path: Path, columns: list[str], names: list[str]) -> None:
     for column, name in zip(columns, names, strict=True):
-        if name not in COLUMNS:
+        if name not in COLUMNS and get_close_matches(column, COLUMNS):
             raise SweeperError(f"{path}: unknown column '{column}'; {instead(column, COLUMNS)}")
         if names.count(name) > 1:
             raise SweeperError(f"{path} has two columns for {name}; keep one")
@@ -135,7 +149,8 @@ def _line(row: dict[str, str], longer: bool) -> _Line:
     if split and split not in SPLITS:
         raise ValueError(f"split '{split}'; choose one of {', '.join(SPLITS)}")
     instrument = row.get("instrument") or row["path"]
-    return _Line(row["path"], pitch, row["family"], instrument, velocity, split)
+    others = {n: said for n, said in row.items() if n not in COLUMNS and n.isalnum()}
+    return _Line(row["path"], pitch, row["family"], instrument, velocity, split, others)
 
 
 def _number(text: str, name: str, lowest: int, highest: int) -> int:

@@ -72,6 +72,11 @@ class Notes(Dataset):
     def _dry(self) -> bytes:
         return soundfont.dry(self._font)
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """See `Dataset`."""
+        return ("pitch", "instrument", "velocity")
+
     def recipe(self) -> dict[str, object]:
         """See `Dataset`."""
         return {

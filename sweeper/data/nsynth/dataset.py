@@ -58,6 +58,11 @@ class NSynth(Dataset):
         self._archives = find(root)
         self._valid, self._asked = data.valid_clips, data.train_clips + data.valid_clips
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """See `Dataset`."""
+        return ("pitch", "instrument", "velocity")
+
     def recipe(self) -> dict[str, object]:
         """See `Dataset`. Digests of labels, names and sizes, not of all audio."""
         return {

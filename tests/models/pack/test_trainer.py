@@ -15,7 +15,7 @@ from models.multiview import Layout, initial_vector
 from models.pack.history import DIVERGENCE_LIMIT
 from models.pack.runs import LOSSES, PackRun
 from models.pack.trainer import PackTrainer
-from models.pairs import LabelledLatents, batches, sampler_of, training_pairs
+from models.pairs import LabelledLatents, batches, training_pairs
 from models.spec import LossSpec, ModelSpec, TrainingSpec
 from tests.models.conftest import make_clips
 
@@ -115,7 +115,7 @@ def test_first_gradients_in_single_precision_are_those_of_float64_autograd(grid,
     for run in runs:
         state = trainer.state(run.key)
         module = reference.initial_model(8, run, SPEC).double()
-        index = batches(training_pairs(sampler_of(run.kind, batch.family, batch.pitch), 0, 0), 4)
+        index = batches(training_pairs(batch.sampler(run.pairing), 0, 0), 4)
         rec, dis = reference.losses(module, batch.latents[index[0]], run, SPEC.pool)
         gamma = 1.0 if state.gamma is None else state.gamma
         reference.total_loss(rec, dis, run.lam, gamma).backward()

@@ -8,15 +8,20 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from sweeper import __version__
-from sweeper.console.words import printable
+from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 GB = 1024**3
 INSTALL = "run `pip install -c constraints.txt -e .`"
@@ -95,6 +100,21 @@ def _cache() -> Iterator[tuple[bool, str]]:
         yield _disk("storage", Path(storage), "set SWEEPER_STORAGE")
 
 
+def _weights(engine: Engine) -> Iterator[tuple[bool, str]]:
+    """What the trained weights take, in each place where sweeps of the database keep theirs."""
+    from sweeper.ledger import read
+    from sweeper.ledger.connect import ledger_id
+    from sweeper.storage.files import Storage, ledger_root
+    from sweeper.storage.weights import kept
+
+    for place in dict.fromkeys(sweep.options.get("storage") for sweep in read.sweeps(engine)):
+        with suppress(SweeperError, OSError):  # a storage whose key is not here
+            storage = Storage(ledger_root(place, ledger_id(engine)))
+            if sizes := kept(storage).values():
+                runs = f"{counted(len(sizes), 'run')}, {sum(sizes) / 1e6:.1f} MB"
+                yield True, f"trained weights: {runs} in {storage.root}"
+
+
 def _disk(what: str, place: Path, remedy: str) -> tuple[bool, str]:
     """Whether a directory, there or to be made, can be written and has room."""
     place = place.absolute()
@@ -127,8 +147,10 @@ def _database(db: str) -> Iterator[tuple[bool, str]]:
     if not is_there(db):
         yield True, f"database {db}: none yet, `sweeper launch` makes it"
         return
-    open_reader(db).dispose()
+    engine = open_reader(db)
     yield True, f"database {db}: readable, schema current"
+    yield from _weights(engine)
+    engine.dispose()
     log = Path(f"{db}-wal")
     if "://" not in db and log.exists() and log.stat().st_size:
         yield (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
+import json
 import re
 import subprocess
 import sys
@@ -234,11 +236,32 @@ def test_further_axes_are_columns_and_places(launched: Path) -> None:
         sweep.figure(3)
 
 
-def test_the_python_of_the_study_page_runs(launched: Path) -> None:
-    page = (Path(SHIPPED).parent / "sweeper" / "study" / "README.md").read_text()
-    found = re.search(r"```python\nimport sweeper\n.*?```", page, flags=re.S)
+def test_the_python_of_the_study_page_runs_and_so_does_the_notebook(launched: Path) -> None:
+    study = Path(SHIPPED).parent / "sweeper" / "study"
+    found = re.search(r"```python\nimport sweeper\n.*?```", (study / "README.md").read_text(), re.S)
     assert found is not None
     exec(found[0].removeprefix("```python").removesuffix("```"), {})
+    notebook = json.loads((study / "notebook.ipynb").read_text())
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
+    shown = outputs(["".join(cell["source"]) for cell in cells])
+    assert "Cosine SEP" in shown[0] and "delta_pitch" in shown[1] and "accuracy" in shown[2]
+    assert shown[3].startswith("b'\\x89PNG") and shown[4].startswith("Encoders(private and shared")
+    assert set(ast.literal_eval(shown[5])) == {"private", "shared"}
+
+
+def outputs(cells: list[str]) -> list[str]:
+    """What a kernel would show: of each cell its last expression, by the best repr that it has."""
+    names, shown = dict[str, Any](), list[str]()
+    for cell in cells:
+        *body, last = ast.parse(cell).body
+        exec(compile(ast.Module(body, []), "<cell>", "exec"), names)
+        assert isinstance(last, ast.Expr)
+        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)
+        best = (n for n in ("_repr_png_", "_repr_html_") if hasattr(value, n))
+        shown.append(str(getattr(value, next(best, "__repr__"))()))
+    return shown
 
 
 def test_the_shipped_sweeps_can_be_read() -> None:

@@ -6,13 +6,19 @@ import io
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
+from sqlalchemy import Engine
 
 from sweeper.commands import doctor
 from sweeper.data.latents import fingerprint
-from sweeper.ledger.connect import open_writer
-from sweeper.study.config import DataConfig
+from sweeper.ledger.connect import ledger_id, open_writer
+from sweeper.ledger.write import Ledger
+from sweeper.storage.files import Storage, ledger_root
+from sweeper.storage.weights import RunWeights, leave_weights
+from sweeper.study.config import DataConfig, RunConfig
+from sweeper.study.grid import Cell
 from sweeper.study.presets import PRESETS
 
 
@@ -38,6 +44,18 @@ def test_a_log_beside_the_database_is_told(tmp_path: Path) -> None:
         connection.commit()
         assert f"write-ahead log {db}-wal: 0.0 MB that the database's file lacks" in examined(db)[1]
     connection.close()
+
+
+def test_what_the_trained_weights_take_is_told(
+    tmp_path: Path, engine: Engine, ledger: Ledger, smoke: list[tuple[Cell, RunConfig]]
+) -> None:
+    ledger.register({"storage": str(tmp_path)}, smoke)
+    run = next(run for _, run in smoke if run.model)
+    place = Storage(ledger_root(str(tmp_path), ledger_id(engine)))
+    layers = {"encoder1.weight": np.zeros((256, 128), np.float32)}
+    leave_weights(place, "p", RunWeights(run, "flatten", layers))
+    told = f"trained weights: 1 run, 0.1 MB in {place.root}\n"
+    assert told in examined(tmp_path / "fresh.db")[1]
 
 
 def test_what_trains_on_the_cpu_is_told_and_why_when_it_is_torch(

@@ -65,6 +65,7 @@ def test_a_launch_trains_every_cell(sweeper: Sweeper, place: Path) -> None:
     assert "sweeper report tiny-smoke" in out
     status = json.loads(sweeper("status", "--json")[1])
     assert (status["cells"], status["runs"], status["finished"]) == (8, 7, 7)
+    assert len(list((place / "cache").rglob("weights/*.safetensors"))) == 6  # not of the encoder
     assert attempts(place) == 7
 
 

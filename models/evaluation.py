@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from models.disentanglement import measures
 from models.multiview import decode, encode, pool
+from models.native.probes import probe
 from models.pack.runs import TrainedRun
-from models.probes import Probed, ProbeSplit, ProbeTask, runs_at_once, train_probes
+from models.probes import Probed, ProbeSplit, ProbeTask, runs_at_once
 from models.spec import ModelSpec, ProbeSpec
 
 # Clips encoded at once, so that a wide model's activations stay small.
@@ -91,11 +91,8 @@ def _scored(
     on_epoch: Callable[[float], None] = lambda runs: None,
 ) -> list[Evaluated]:
     """By the paper's probes, and by the same without dropout for the other views."""
-    plain_spec = dataclasses.replace(spec, dropout=0.0)
-    probed, plain = (
-        train_probes(features, tasks, split, one, seed, lambda runs: on_epoch(runs / 2))
-        for one in (spec, plain_spec)
-    )
+    dropouts = (spec.dropout, 0.0)
+    probed, plain = probe(features, tasks, split, spec, dropouts, seed, on_epoch)
     return [
         Evaluated(error, of_run, measures(of_features, without, split.test, list(tasks)))
         for of_features, error, of_run, without in zip(features, mse, probed, plain, strict=True)

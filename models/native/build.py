@@ -1,6 +1,6 @@
-"""step.c compiled where it is first used, kept in the cache, and loaded.
+"""step.c and probe.c compiled where they are first used, kept in the cache, and loaded.
 
-The library is named by a digest of its source, the compiler's flags and this machine's processor:
+The library is named by a digest of its sources, the compiler's flags and this machine's processor:
 what was compiled for another is never loaded.
 """
 
@@ -24,7 +24,8 @@ from shutil import which
 from models.cache import cache_root
 
 HERE = Path(__file__).parent
-SOURCES = ("step.c", "objectives.h")
+UNITS = ("step.c", "probe.c")
+SOURCES = (*UNITS, "kernels.h", "objectives.h")
 # Sums and products may be fused; NaN, infinity and the order of sums stay as they are written.
 FLAGS = (
     "-std=gnu11",
@@ -79,9 +80,24 @@ class Run(ctypes.Structure):
 
 
 class AdamW(ctypes.Structure):
-    """As in step.c."""
+    """As in kernels.h."""
 
     _fields_ = [(name, ctypes.c_double) for name in ("lr", "weight_decay", "beta1", "beta2", "eps")]
+
+
+class Head(ctypes.Structure):
+    """As in probe.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("features", "mean", "scale", "labels", "classes")),
+        ("clips", ctypes.c_long),
+        *(
+            (name, ctypes.c_int)
+            for name in ("blocks", "width", "tasks", "batch", "all_blocks", "first")
+        ),
+        ("dropout", ctypes.c_float),
+        ("adamw", AdamW),
+    ]
 
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_long
@@ -100,6 +116,13 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     ),
     "multiply_adds": ([_LONG, _POINTER], ctypes.c_double),
     "terms_alone": ([*[_POINTER] * 5], ctypes.c_float),
+    "probe_bytes": ([_POINTER], _LONG),
+    "probe_batch_bytes": ([_POINTER], _LONG),
+    "probe_load": ([*[_POINTER] * 4], None),
+    "probe_train": ([*[_POINTER] * 3, _LONG, _POINTER, _LONG, _POINTER], None),
+    "probe_choose": ([*[_POINTER] * 4, _LONG, _POINTER], None),
+    "probe_say": ([*[_POINTER] * 4, _LONG, _POINTER], None),
+    "probe_kept": ([*[_POINTER] * 3], None),
 }
 
 
@@ -145,10 +168,11 @@ def _compile(path: Path) -> str | None:
     """Makes the library whole or not at all; says why where it could not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     reason = "no C compiler: none is named by CC, there is no cc, nor the package ziglang"
+    units = [str(HERE / name) for name in UNITS]
     for compiler in _compilers():
         with tempfile.TemporaryDirectory(dir=path.parent) as place:
             made = f"{place}/step.so"
-            if (fault := compile_by(compiler, [*FLAGS, str(HERE / "step.c"), "-lm"], made)) is None:
+            if (fault := compile_by(compiler, [*FLAGS, *units, "-lm"], made)) is None:
                 os.replace(made, path)
                 return None
         reason = f"{shlex.join(compiler)} {fault}"

@@ -41,8 +41,8 @@ CALL = 2e10
 
 def refusal(runs: Sequence[PackRun], training: TrainingSpec, latents: Tensor) -> str | None:
     """Why a pack is trained by torch; None where step.c trains it."""
-    if latents.device.type != "cpu":
-        return latents.device.type
+    if reason := elsewhere(latents):
+        return reason
     if latents.dtype != torch.float32:
         return str(latents.dtype).removeprefix("torch.")
     if training.precision != "ieee":
@@ -50,13 +50,18 @@ def refusal(runs: Sequence[PackRun], training: TrainingSpec, latents: Tensor) ->
     for term in dict.fromkeys(term for run in runs for term in run.terms):
         if (term.principle, term.side) not in TERMS:
             return f"{term.principle} is a principle of your own"
-    library = built()
-    if library.library is None:
-        return library.how
     for term in dict.fromkeys(term for run in runs for term in run.terms):
         if not agrees(term):
             return f"{term.principle} is not the one that step.c knows"
     return None
+
+
+def elsewhere(features: Tensor) -> str | None:
+    """Why nothing native can be had for tensors like this one."""
+    if features.device.type != "cpu":
+        return features.device.type
+    library = built()
+    return library.how if library.library is None else None
 
 
 @dataclass(frozen=True)

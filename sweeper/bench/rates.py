@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.native.probes import probe
+from models.probes import ProbeSplit, ProbeTask
 from models.spec import ProbeSpec
 from sweeper.bench.workers import Workers, seconds_of
 from sweeper.study.presets import PRESETS
@@ -59,4 +60,6 @@ def probe_seconds(runs: int, clips: int, features: int, epochs: int, device: str
     tasks = {"pitch": ProbeTask(pitch, 88), "instrument": ProbeTask(pitch % 10, 10)}
     order = torch.randperm(clips, generator=generator).numpy()
     split = ProbeSplit(*np.split(order, [int(0.7 * clips), int(0.85 * clips)]))
-    return seconds_of(lambda: train_probes(x, tasks, split, ProbeSpec(epochs=epochs), seed=0))
+    spec = ProbeSpec(epochs=epochs)
+    rates = (spec.dropout, 0.0)  # as models.evaluation
+    return seconds_of(lambda: probe(x, tasks, split, spec, rates, seed=0))

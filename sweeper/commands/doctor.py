@@ -83,13 +83,13 @@ def _devices() -> Iterator[tuple[bool, str]]:
 
 
 def _engine() -> str:
-    """What takes training steps on the CPU; step.c is compiled now unless it has been before."""
+    """What trains and probes on the CPU; its C is compiled now unless it has been before."""
     from models.native.build import built
 
     native = built()
     if native.library is None:
-        return f"training steps on the CPU: by torch, slower than it could: {native.how}"
-    return f"training steps on the CPU: native ({native.how})"
+        return f"training and probes on the CPU: by torch, slower than it could: {native.how}"
+    return f"training and probes on the CPU: native ({native.how})"
 
 
 def _cache() -> Iterator[tuple[bool, str]]:

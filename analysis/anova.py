@@ -12,7 +12,7 @@ from analysis.trainings import Array
 
 FACTORS = ("principle", "objective", "λ")
 EFFECTS = tuple(names for size in (1, 2, 3) for names in combinations(FACTORS, size))
-_WITH_LAMBDA = "with λ"
+_WITH_LAMBDA = "interactions with λ"
 SOURCES = ("principle", "objective", "λ", "principle × objective", _WITH_LAMBDA, "seed",
            "seed × configuration")  # fmt: skip
 

@@ -10,11 +10,11 @@ from analysis.findings import findings
 from analysis.measured import Measured
 from analysis.trainings import Trainings
 
-_SHOWN = ["section", "claim", "paper", "ours", "rule", "verdict"]
+_SHOWN = ["section", "claim", "paper", "ours", "rule", "verdict", "holm", "needs"]
 
 
 def judged_claims(trainings: Trainings) -> list[dict[str, Any]]:
-    """One a claim: section, claim, paper, ours, rule, verdict, and `cells`, configurations' names.
+    """One a claim: _SHOWN of its finding, and `cells`, the names of configurations.
 
     Nothing while no cell is finished, and of another study than the paper's.
     """

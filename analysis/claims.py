@@ -38,6 +38,7 @@ from analysis.thresholds import (
 )
 
 ACCURACY, SHARE, RHO, ETA = "points of accuracy", "share", "ρ", "η²"  # units
+SHARES = "difference of shares"
 UNTRAINED = "λ = 0"  # a family beside the objectives: configurations without reconstruction
 
 
@@ -116,10 +117,10 @@ MAIN = (
 
 RECONSTRUCTION = (
     Claim("7", "4.2", "Lower MSE goes with higher pitch accuracy", "“generally correlated”",
-          f"ρ over the points < −{-CORRELATED.value:g}", RHO, -inf, CORRELATED.value,
+          f"ρ over a seed's configurations < −{-CORRELATED.value:g}", RHO, -inf, CORRELATED.value,
           partial(c.mse_correlation, task="pitch"), (REC,), ALL),
     Claim("8", "4.2", "Lower MSE goes with higher instrument accuracy", "“generally correlated”",
-          f"ρ over the points < −{-CORRELATED.value:g}", RHO, -inf, CORRELATED.value,
+          f"ρ over a seed's configurations < −{-CORRELATED.value:g}", RHO, -inf, CORRELATED.value,
           partial(c.mse_correlation, task="instrument"), (REC,), ALL),
     Claim("j", "4.2", "Lower MSE goes with higher accuracy whatever the configuration",
           "“regardless”", "ρ with mean accuracy along λ < 0 within each principle and within each "
@@ -144,7 +145,7 @@ RECONSTRUCTION = (
 
 SEPARATION = (
     Claim("12", "4.3", "Separation gives two positive margins more often than similarity",
-          "“more effective”", f"share of SEP less share of SIM > {MORE_EFFECTIVE.value:g}", SHARE,
+          "“more effective”", f"share of SEP less share of SIM > {MORE_EFFECTIVE.value:g}", SHARES,
           MORE_EFFECTIVE.value, inf, c.separation_beats_similarity, (), ("SEP", "SIM"),
           steps=lambda m: len(m.where("SIM"))),
     Claim("13", "4.3", "Similarity rarely gives a positive margin on instrument", "“struggle”",

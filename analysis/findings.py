@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.claims import ACCURACY, SHARE, check_factors
+from analysis.claims import ACCURACY, SHARE, SHARES, check_factors
 from analysis.configurations import OBJECTIVES, RECONSTRUCTION_ONLY
 from analysis.intervals import Interval, interval
 from analysis.markdown import markdown_table
@@ -23,6 +23,8 @@ ONLY_SEEDS = (
     " the intervals, and these verdicts are surer than they may be."
 )
 _SHOWN_PARTS = 4  # of a compound claim; of more, the worst one
+# Of a unit: the factor to what is told, its decimals, and its sign.
+_UNITS = {SHARE: (100, 0, " %"), SHARES: (100, 0, " points"), ACCURACY: (1, 3, "")}
 _COLUMNS = ["key", "section", "claim", "paper", "ours", "rule", "verdict", "holm", "needs", "seeds",
             "rests_on"]  # fmt: skip
 _HEADS = {"section": "", "verdict": "verdict", "claim": "claim", "ours": "here [95 %]",
@@ -62,11 +64,12 @@ def _ours(found: Verdict) -> str:
 
 def estimate(part: Interval, unit: str) -> str:
     """`0.102 [0.081, 0.123]` of accuracies, `67 % [55, 79]` of shares, else two decimals."""
-    scale, digits, sign = {SHARE: (100, 0, " %"), ACCURACY: (1, 3, "")}.get(unit, (1, 2, ""))
+    scale, digits, sign = _UNITS.get(unit, (1, 2, ""))
     limit = math.inf if unit == ACCURACY else scale
+    least = 0 if unit == SHARE else -limit
 
     def text(value: float) -> str:
-        shown = f"{max(-limit, min(limit, scale * value)):.{digits}f}"
+        shown = f"{max(least, min(limit, scale * value)):.{digits}f}"
         zero = f"{0:.{digits}f}"
         return zero if shown == f"-{zero}" else shown.replace("-", "−")
 
@@ -97,8 +100,10 @@ def summary(table: pd.DataFrame) -> str:
     counts = table["verdict"].value_counts()
     names = (SUPPORTED, CONTRADICTED, UNDECIDED)
     text = ", ".join(f"{name}: {counts.get(name, 0)}" for name in names)
+    settled = table["verdict"] != UNDECIDED
+    beside = f" Of the {settled.sum()} settled, {table['holm'].sum()} stand beside all others (†)."
     only = table["ours"].str.endswith(SEEDS_ONLY).any()
-    return f"{text.capitalize()}." + ONLY_SEEDS * bool(only)
+    return f"{text.capitalize()}." + beside * bool(settled.any()) + ONLY_SEEDS * bool(only)
 
 
 def caution(trainings: Trainings) -> str:

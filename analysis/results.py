@@ -31,7 +31,7 @@ class Provenance:
 
     sweep: str
     digest: str  # SHA-256 of the canonical JSON of the sweep's rows
-    seeds: int  # seeds with at least one finished cell
+    seeds: int  # with a finished cell of the grid, or of the baselines where there is no other
     cells: int
     finished: int
     unfinished: dict[str, tuple[str, ...]]  # labels by state: failed, diverged, else missing
@@ -125,12 +125,17 @@ def provenance_of(sweep: str, digest: str, frame: pd.DataFrame, data: str) -> Pr
     return Provenance(
         sweep=sweep,
         digest=digest,
-        seeds=frame.loc[finished, "seed"].nunique(),
+        seeds=_seeds(frame[finished]),
         cells=len(frame),
         finished=int(finished.sum()),
         unfinished={name: labels[name] for name in _UNFINISHED if name in labels},
         data=data,
     )
+
+
+def _seeds(finished: pd.DataFrame) -> int:
+    grid = finished[finished["kind"] == "multiview"]
+    return int((finished if grid.empty else grid)["seed"].nunique())
 
 
 def listed(labels: tuple[str, ...]) -> str:

@@ -27,7 +27,8 @@ def caption(factors: Factors) -> str:
     return (
         "Figure 2. Overall downstream accuracy (z_p ⊕ z_s) against reconstruction MSE, one point "
         "a configuration, one panel a task; ρ is Spearman's rank correlation over the points "
-        "drawn, reconstruction only counted once. Bars, with several seeds: 95 % intervals."
+        "drawn, means over seeds, reconstruction only counted once (that of the claims is inside a "
+        "seed, where chance weakens it). Bars, with several seeds: 95 % intervals."
     )
 
 
@@ -99,7 +100,7 @@ def _panel(axes: Axes, table: pd.DataFrame, task: str, rho: float) -> None:
     style.star(axes, star["mse"], star["accuracy"], 70)
     style.arrows(axes, table, "mse", "accuracy")
     shown = "n/a" if math.isnan(rho) else f"{rho:.2f}".replace("-", "−")
-    axes.set(title=f"{task.capitalize()}   Spearman ρ = {shown}", xlabel="")
+    axes.set(title=f"{task.capitalize()}   ρ of the points = {shown}", xlabel="")
     axes.set_ylabel("overall accuracy")
 
 

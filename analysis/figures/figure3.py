@@ -87,6 +87,8 @@ def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
                 continue
             _points(axes, points, areas, pair)
             _quadrant(axes)
+            for axis, task in zip((axes.xaxis, axes.yaxis), pair, strict=True):
+                style.end_ticks(axis, points, f"delta_{task}")
             labels = [f"Δ {task} = {_difference(factors, task, '$')}" for task in pair]
             axes.set(xlabel=labels[0], ylabel=labels[1])
         style.legend(figure, [*style.names_of(multiview(points)), ("Overall acc.", _keys(areas))])
@@ -131,4 +133,4 @@ def _areas(table: pd.DataFrame) -> style.Areas:
 def _keys(areas: style.Areas) -> list[Line2D]:
     low, high = areas.values
     round_values = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return areas.keys({f"{value:.3g}": value for value in round_values if low <= value <= high})
+    return areas.keys({f"{value:.2f}": value for value in round_values if low <= value <= high})

@@ -74,9 +74,10 @@ def signed(claim: Claim, part: Interval) -> tuple[float, float, float]:
 
 
 def note(table: pd.DataFrame) -> str:
-    """Which claims nothing could be said of."""
+    """What shade and fill say, and how many claims nothing could be said of."""
     absent = table.loc[table["estimate"].isna(), "key"].nunique()
-    return f"{absent} claims lack what they rest on (findings.md)." if absent else ""
+    lacking = f" {absent} claims lack what they rest on (findings.md)." if absent else ""
+    return f"Grey: where a claim is true. Filled: beside all the other claims too.{lacking}"
 
 
 def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
@@ -121,11 +122,23 @@ def _claim(axes: Axes, parts: pd.DataFrame, row: int, limit: float) -> None:
     for i, (low, high) in enumerate(ends[1 : _OTHERS + 1]):
         place = row + 0.2 + 0.06 * i
         axes.plot([low, high], [place, place], color=colour, linewidth=0.6, alpha=0.7, zorder=2)
+        _beyond(axes, parts.iloc[i + 1], place, colour, limit)
     axes.plot(ends[0], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
+    _beyond(axes, parts.iloc[0], row, colour, limit)
     place = float(np.clip(parts["distance"].iloc[0], -limit, limit))
     fill = colour if parts["holm"].iloc[0] else "white"
     axes.scatter(place, row, 16, fill, marker=MARKS[verdict], edgecolors=colour, linewidths=0.8,
                  zorder=4, clip_on=False)  # fmt: skip
+
+
+def _beyond(axes: Axes, part: pd.Series, place: float, colour: str, limit: float) -> None:
+    """Arrow heads where an interval goes on beyond the frame."""
+    for goes_on, edge, mark in (
+        (part["distance_low"] < -limit, -limit, "<"),
+        (part["distance_high"] > limit, limit, ">"),
+    ):
+        if goes_on:
+            axes.scatter(edge, place, 7, colour, marker=mark, linewidths=0, clip_on=False)
 
 
 def _keys(claims: pd.DataFrame) -> list[Line2D]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -192,6 +194,16 @@ def error_bars(axes: Axes, points: pd.DataFrame, x: str, y: str, colour: str = "
             ends = [known[name] - known[f"{name}_low"], known[f"{name}_high"] - known[name]]
             along: dict[str, Any] = {"xerr" if name == x else "yerr": ends}
             axes.errorbar(known[x], known[y], **along, **look)
+
+
+def end_ticks(axis: Axis, points: pd.DataFrame, column: str) -> None:
+    """No tick where `clip_outliers` has put points: what stands there has another value."""
+    clipped = points[f"{column}_clipped"]
+    low = points.loc[clipped < 0, column].max() if (clipped < 0).any() else -math.inf
+    high = points.loc[clipped > 0, column].min() if (clipped > 0).any() else math.inf
+    left, right = sorted(axis.get_view_interval())
+    ticks = axis.get_ticklocs()
+    axis.set_ticks([tick for tick in ticks if max(left, low) <= tick <= min(right, high)])
 
 
 def arrows(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:

@@ -78,6 +78,7 @@ def draw(table: pd.DataFrame, foot: str, factors: Factors = PAPER) -> Figure:
         axes = figure.subplots()
         for row, measure in enumerate(names):
             _bar(axes, table[table["measure"] == measure], row)
+        axes.text(1.01, -0.45, "sd", va="bottom", color=style.INK)
         axes.set_yticks(range(len(names)), list(names.values()))
         axes.set(xlim=(0, 1), ylim=(len(names) - 0.45, -0.55))
         axes.xaxis.set_major_formatter(PercentFormatter(1))

@@ -74,8 +74,8 @@ function figure3(place) {
       ...scatterMarks(rows, x, y, "mean_overall")],
   });
   const told = (move) => `${move.to.name}, ${move.title}: Δ pitch ${withInterval(move, x)}, Δ instrument ${withInterval(move, y)}, paired over ${counted(move.seeds, "seed")}`;
-  const ring = rows.find((row) => row.chosen);
-  const [holder] = show(place, "Figure 3 · margins", `Shaded: both positive. Area: overall accuracy.${ring ? ` Ring: ${ring.name} (Table 1).` : ""}${
+  const rings = rows.filter((row) => row.chosen).map((row) => (several() ? `${row.name} of ${state.sweeps[row.sweep].name}` : row.name)).join("; ");
+  const [holder] = show(place, "Figure 3 · margins", `Shaded: both positive. Area: overall accuracy.${rings ? ` Ring${rings.includes(";") ? "s" : ""}: ${rings} (Table 1).` : ""}${
     moves.length ? " Arrows: from the first sweep, which is pale." : ""} Drag to select.`, svg);
   scatter(svg, rows, x, y);
   attach(svg, "moves", moves, told);
@@ -108,7 +108,7 @@ function figure2(place) {
     });
     return [svg, y];
   });
-  const holders = show(place, "Figure 2 · accuracy against MSE", "Area: weight of L_dis. λ = 0 has no decoder. ρ: Spearman's rank correlation. Lines: baselines.", ...svgs.map(([svg]) => svg));
+  const holders = show(place, "Figure 2 · accuracy against MSE", "Area: weight of L_dis. λ = 0 has no decoder. ρ: Spearman's, of the points; the claims' is inside a seed. " + `Lines: baselines.${several() ? ` Lines and ρ are of ${front().name}.` : ""}`, ...svgs.map(([svg]) => svg));
   svgs.forEach(([svg, y], i) => {
     scatter(svg, rows, "mse", y);
     brush(holders[i], svg);

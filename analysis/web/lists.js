@@ -39,14 +39,18 @@ const VERDICTS = { supported: "✓", contradicted: "✕", undecided: "?" };
 
 function drawClaims(place) {
   const sweep = front(), count = (verdict) => sweep.claims.filter((claim) => claim.verdict === verdict).length;
-  const told = Object.keys(VERDICTS).filter(count).map((verdict) => `${count(verdict)} ${verdict}`).join(", ");
+  const told = Object.keys(VERDICTS).filter(count).map((verdict) => `${VERDICTS[verdict]} ${count(verdict)} ${verdict}`).join(", ");
+  const settled = sweep.claims.filter((claim) => claim.verdict !== "undecided"), beside = settled.filter((claim) => claim.holm).length;
+  const means = `Settled: the whole 95 % interval on one side of the claim's bound; † beside all the other claims too (${beside} of ${settled.length}). Press one to see the cells that it rests on.`;
   place.replaceChildren(
     el("h2", {}, `The paper's claims${several() ? ` · ${sweep.name}` : ""}`),
-    el("p", { class: "note" }, told ? `${told}. Press one to see the cells that it rests on.` : "No cell is finished yet."),
+    el("p", { class: "note" }, told ? `${told}. ${means}` : "No cell is finished yet."),
     el("ul", {}, sweep.claims.map((claim) => el("li", { class: claim.verdict },
-      el("button", { title: `Rule: ${claim.rule}`, onclick: () => choose(claim.cells.map((cell) => sweep.first + cell), false) },
+      el("button", { onclick: () => choose(claim.cells.map((cell) => sweep.first + cell), false) },
         el("i", { role: "img", "aria-label": `${claim.verdict}: ` }, VERDICTS[claim.verdict]),
-        el("span", {}, claim.claim, el("small", {}, `§${claim.section} · paper: ${claim.paper} · here: ${claim.ours}`)))))));
+        el("span", {}, claim.claim, claim.holm ? "\u00a0†" : null,
+          el("small", {}, `§${claim.section} · paper: ${claim.paper} · here: ${claim.ours}${claim.needs ? ` · needs ${claim.needs}` : ""}`),
+          el("small", {}, `true where ${claim.rule}`)))))));
 }
 
 const COLUMNS = ["smaller_margin", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "mse"];

@@ -70,6 +70,7 @@ def _table(claims: pd.DataFrame) -> Table:
         verdict = Text(row["verdict"] + " †" * row["holm"], style=_COLOURS[row["verdict"]])
         claim = Text(printable(f"{row['section']} {row['claim']}"))
         cells = row["rests_on"].rpartition("; ")[0]  # less the seeds, which are n
+        claim.append(printable(f"\ntrue where {row['rule']}"), style="dim")
         claim.append(printable(f"\n{cells}" if cells else ""), style="dim")
         here, needs = (Text(printable(row[name])) for name in ("ours", "needs"))
         table.add_row(verdict, claim, here, str(row["seeds"]), needs)

@@ -58,6 +58,12 @@ def test_one_changed_accuracy_changes_the_digest() -> None:
     assert results(rows).provenance.digest != results(changed).provenance.digest
 
 
+def test_more_seeds_of_the_baselines_are_no_seeds_of_the_grid() -> None:
+    more = [{**row, "seed": 1} for row in full_rows(1) if row["kind"] != "multiview"]
+    assert results([*full_rows(1), *more]).provenance.seeds == 1
+    assert results(more).provenance.seeds == 1
+
+
 def test_the_provenance_counts_what_is_missing_failed_and_diverged() -> None:
     rows = full_rows(1)
     states = ["diverged", "diverged", "failed", "pending", "running", "interrupted"]

@@ -104,6 +104,13 @@ def test_a_far_point_is_clipped_to_the_edge_with_an_arrow_and_named(drawings: Dr
     assert "Off the scale (arrows): VICReg SIM+SEP λ=0.2." in foot
 
 
+def test_an_axis_has_no_tick_where_far_points_stand(drawings: Drawings) -> None:
+    (axes,) = drawings["3", "nasty"].figure.axes
+    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        ticks = axis.get_ticklocs()
+        assert len(ticks) >= 3 and ends[0] <= min(ticks) and max(ticks) <= ends[1]
+
+
 def test_every_configuration_with_an_mse_is_a_mark_in_figure_2(drawings: Drawings) -> None:
     for axes in drawings["2", "one seed"].figure.axes:
         points, star = axes.collections[-2:]

@@ -35,9 +35,26 @@ REFERRING = GAMMA_RULES[1:]  # rules that need the reconstruction-only run
 LATENT_ACTIVATIONS = ("none", "relu")
 POOLINGS = ("flatten", "mean")  # of a clip's tokens
 
-# Of the layers' products. ieee: as the operands are. tf32: operands rounded to 10 bits, on CUDA
-# alone. bf16: operands and product rounded to 7 bits, sums in single precision, as under autocast.
+# Of the layers' products. ieee: as the operands are. tf32: operands rounded to 10 bits. bf16:
+# operands and product rounded to 7 bits, sums in single precision, as under autocast.
 PRECISIONS = ("ieee", "tf32", "bf16")
+TENSOR_CORES = (8, 0)  # compute capability of the first GPUs with products of tf32 and bf16
+
+
+def precision_refusal(
+    precision: str, device: str, capability: tuple[int, int] | None = None
+) -> str | None:
+    """Why products of a precision cannot be had on a device; None where they can.
+
+    `device` is "cpu" or "cuda", `capability` that of the GPU where it is known. A device that
+    multiplied otherwise than asked would store results under a key that is not theirs.
+    """
+    if precision == "tf32" and device == "cpu":
+        return "precision tf32: GPUs alone have it; on a CPU choose ieee or bf16"
+    if precision != "ieee" and capability is not None and capability < TENSOR_CORES:
+        have, need = (".".join(map(str, pair)) for pair in (capability, TENSOR_CORES))
+        return f"precision {precision}: this GPU is of compute capability {have}, {need} is needed"
+    return None
 
 
 def number(

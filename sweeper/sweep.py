@@ -40,10 +40,9 @@ from sweeper.storage.files import Storage, ledger_root, reachable
 from sweeper.storage.results import Manifest, find_result, leave_manifest, rename_former
 from sweeper.study.axes import placed
 from sweeper.study.config import DataConfig, RunConfig
-from sweeper.study.grid import Cell, Grid, override, run_config
+from sweeper.study.grid import Cell, Grid, run_config
 from sweeper.study.grid_file import Misplaced
-from sweeper.study.plan import Plan, reference_of
-from sweeper.study.presets import preset
+from sweeper.study.plan import Plan, insist_on_precisions, reference_of
 from sweeper.study.request import Request
 
 if TYPE_CHECKING:
@@ -72,12 +71,15 @@ class Watcher(Protocol):
 def expand(request: Request) -> Cells:
     """Every cell of the request and the run that fills it. Raises SweeperError on bad input."""
     grid = request.load_grid()
-    return grid.filled(request.seeds, study_of(request, grid), request.baseline_seeds or 0)
+    cells = grid.filled(request.seeds, study_of(request, grid), request.baseline_seeds or 0)
+    if request.device != "auto":  # else the executor decides, and says so
+        insist_on_precisions((run for _, run in cells), request.device)
+    return cells
 
 
 def study_of(request: Request, grid: Grid) -> Callable[[Cell], RunConfig]:
     """What the request trains for a cell: its preset, its grid's overrides, its data."""
-    study = override(preset(request.preset), grid)
+    study = request.study(grid)
     _check_factors(request, grid, study.data)
 
     @cache

@@ -25,7 +25,7 @@ from models.pack.runs import LOSSES, PackRun, RunState, TrainedRun
 from models.pack.step import PackStep, StepGraph, graph_length
 from models.pack.validation import Losses, Validation
 from models.pairs import LabelledLatents
-from models.spec import POOLINGS, ModelSpec, TrainingSpec
+from models.spec import POOLINGS, ModelSpec, TrainingSpec, precision_refusal
 
 
 class PackTrainer:
@@ -53,6 +53,7 @@ class PackTrainer:
         # Adam's moments of dead units decay into denormal numbers, which slow a CPU manyfold.
         torch.set_flush_denormal(True)
         _check(runs, model, training)
+        _check_device(training, torch.device(device))
         self._keys = [run.key for run in runs]
         self.runs = sorted(runs, key=_place_in_pack)
         self._places = {run.key: place for place, run in enumerate(self.runs)}
@@ -319,6 +320,12 @@ def _place_in_pack(run: PackRun) -> tuple[object, ...]:
         objective,
         run.key,
     )
+
+
+def _check_device(training: TrainingSpec, device: torch.device) -> None:
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    if reason := precision_refusal(training.precision, device.type, capability):
+        raise ValueError(reason)
 
 
 def _check(runs: Sequence[PackRun], model: ModelSpec, training: TrainingSpec) -> None:

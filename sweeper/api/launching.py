@@ -39,6 +39,7 @@ def launch(
     executor: str = "inline",
     address: str | None = None,
     device: str = "auto",
+    precision: str | None = None,
     retry_failed: bool = False,
     weights: bool = True,
 ) -> Sweep:
@@ -48,6 +49,7 @@ def launch(
     SoundFont for the dataset `notes`, else the dataset's directory. `executor` "inline" trains in
     this process, "ray" in others, with `address` those of a cluster. Progress is
     printed; in a notebook the grid is drawn as it fills.
+    `precision` is that of the products in training: "ieee", "bf16", on GPUs "tf32".
     `weights` are kept beside the results, for `Sweep.encoder`.
 
     Cells that fail raise nothing: see `Sweep.status`. Raises SweeperError on bad input,
@@ -79,6 +81,7 @@ def launch(
         seeds=seeds,
         baseline_seeds=baseline_seeds,
         device=device,
+        precision=precision,
         weights=weights,
     )
     made_by, where = (

@@ -11,8 +11,10 @@ from models.spec import ProbeSpec
 from sweeper.bench.workers import Workers, seconds_of
 from sweeper.study.presets import PRESETS
 
-COPIED = 64 * 2**20  # bytes: beyond any one core's share of a cache
-SQUARE = 1024
+# By device: bytes beyond any one core's share of a cache, or a GPU's; and sides of a square that
+# keeps all of its units at work.
+COPIED = {"cpu": 64 * 2**20, "cuda": 2**30}
+SQUARE = {"cpu": 1024, "cuda": 8192}
 
 
 def ceilings(workers: Workers, device: str, repeats: int) -> dict[str, float]:
@@ -26,17 +28,19 @@ def ceilings(workers: Workers, device: str, repeats: int) -> dict[str, float]:
 
 def square_gflops(device: str, repeats: int) -> float:
     """An order to a worker: a large square product."""
-    left, right, out = (torch.randn(SQUARE, SQUARE, device=device) for _ in range(3))
+    side = SQUARE[device]
+    left, right, out = (torch.randn(side, side, device=device) for _ in range(3))
     seconds = min(seconds_of(lambda: torch.mm(left, right, out=out)) for _ in range(repeats))
-    return 2 * SQUARE**3 / seconds / 1e9
+    return 2 * side**3 / seconds / 1e9
 
 
 def copy_gb_s(device: str, repeats: int) -> float:
     """An order to a worker: a copy, what is read and what is written both counted."""
-    source = torch.ones(COPIED // 4, device=device)
+    copied = COPIED[device]
+    source = torch.ones(copied // 4, device=device)
     target = torch.empty_like(source)
     seconds = min(seconds_of(lambda: target.copy_(source)) for _ in range(repeats))
-    return 2 * COPIED / seconds / 1e9
+    return 2 * copied / seconds / 1e9
 
 
 def probe_costs(

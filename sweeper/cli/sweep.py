@@ -63,6 +63,13 @@ def launch(
         str, typer.Option(help="Runs trained together in a process, or auto.")
     ] = "auto",
     device: Annotated[Device, typer.Option(help="Where packs train.")] = Device.auto,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the products in training: ieee (single, the default), bf16, or on GPUs tf32. "
+            "Runs of another precision are other runs, and other results."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what is done, what is missing, how long.")
     ] = False,
@@ -107,6 +114,7 @@ def launch(
         seeds=seeds,
         baseline_seeds=baseline_seeds,
         device=device.value,
+        precision=precision,
         pack=pack_size(pack),
         storage=storage_of(storage),
         weights=not no_weights,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from models.spec import PRECISIONS, precision_refusal
 from sweeper import __version__
 from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
@@ -74,12 +75,19 @@ def _numbers(version: str) -> list[int]:
 def _devices() -> Iterator[tuple[bool, str]]:
     import torch
 
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield (
-        True,
-        f"{os.cpu_count()} cores; GPUs: {', '.join(names) or 'none, packs train on the CPU'}",
-    )
+    gpus = range(torch.cuda.device_count())
+    names = ", ".join(torch.cuda.get_device_name(gpu) for gpu in gpus)
+    yield True, f"{os.cpu_count()} cores; GPUs: {names or 'none, packs train on the CPU'}"
+    capability = min(map(torch.cuda.get_device_capability, gpus), default=None)
+    yield True, _precisions("cuda" if gpus else "cpu", capability)
     yield True, _engine()
+
+
+def _precisions(device: str, capability: tuple[int, int] | None) -> str:
+    """What --precision may say where packs train by default."""
+    takes = [p for p in PRECISIONS if precision_refusal(p, device, capability) is None]
+    told = f"--precision there: {', '.join(takes)}; ieee by default"
+    return told if device == "cpu" else f"{told}. Steps on a GPU are graphs that have met none yet"
 
 
 def _engine() -> str:

@@ -17,6 +17,7 @@ from rich.text import Text
 from sqlalchemy.orm import Session
 
 from analysis.factors import Factors
+from models.spec import TrainingSpec
 from sweeper.console.matrix import matrix
 from sweeper.console.summary import code_of, command, time_left
 from sweeper.console.words import counted, printable
@@ -95,7 +96,8 @@ def look(db: str, name: str | None) -> Status:
             "failures": _by_cell(cells, happened.troubles(engine, plan)),
             "events": _events(history),
         }
-        lines = [_counts_line(counts), *_failures(happened.failures(engine, plan))]
+        lines = [*_precision_line(counts), _counts_line(counts)]
+        lines += _failures(happened.failures(engine, plan))
         lines += _history_line(history, sweep.name, db)
         lines += [Text(pace, style="bold")] if pace else []
         if name is None and (others := len(read.sweeps(engine)) - 1):
@@ -128,6 +130,7 @@ def _summary(sweep: read.SweepInfo, plan: Plan, cells: pd.DataFrame) -> dict[str
         "cells": len(cells),
         "cells_finished": int((cells["state"] == State.FINISHED).sum()),
         "states": {str(state): int(n) for state, n in cells["state"].value_counts().items()},
+        "precisions": sorted({run.training.precision for run in plan.runs if run.training}),
         "runs": len(plan.runs),
         "planned": len(plan.runs),
         **{str(state): plan.count(*states) for state, states in COUNTED.items()},
@@ -162,6 +165,13 @@ def _by_cell(cells: pd.DataFrame, troubles: Mapping[str, happened.Failure]) -> l
 def _counts_line(counts: dict[str, Any]) -> Text:
     told = ", ".join(f"{counts[state]} {state}" for state in COUNTED if counts[state])
     return Text(f"{counted(counts['runs'], 'run')}: {told}")
+
+
+def _precision_line(counts: dict[str, Any]) -> list[Text]:
+    """Nothing for single precision, which nobody needs to be told of."""
+    precisions = counts["precisions"]
+    told = [] if precisions in ([], [TrainingSpec.precision]) else precisions
+    return [Text(printable(f"products in training: {', '.join(told)}"))] if told else []
 
 
 def _events(history: list[happened.Happened]) -> list[dict[str, str]]:

@@ -29,7 +29,7 @@ from sweeper.states import State
 from sweeper.storage.checkpoints import FENCED, SAVE_AND_STOP, Checkpoints
 from sweeper.storage.files import Storage
 from sweeper.study.config import RunConfig
-from sweeper.study.plan import Plan, make_packs
+from sweeper.study.plan import Plan, insist_on_precisions, make_packs
 from sweeper.worker.trial import TrialOptions
 
 # At most so much training is repeated after a crash, and the epoch that was under way.
@@ -96,6 +96,7 @@ def execute(
         if interrupt:
             return interrupt
         device = slots.device(training.device)
+        insist_on_precisions(missing, device)
         packs = make_packs(
             missing,
             slots.shares(device),

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from models.spec import CL, REFERRING
+from models.spec import CL, REFERRING, precision_refusal
+from sweeper.errors import SweeperError
 from sweeper.states import DONE, State
 from sweeper.study.config import RunConfig, differences
 from sweeper.study.grid import Cell
@@ -123,6 +124,13 @@ def make_pack(runs: Sequence[RunConfig]) -> Pack:
     """One pack, and what it has to wait for."""
     references = (reference_of(run) for run in runs)
     return Pack(tuple(runs), frozenset(ref.key for ref in references if ref is not None))
+
+
+def insist_on_precisions(runs: Iterable[RunConfig], device: str) -> None:
+    """Raises SweeperError where a run asks for products that the device has not."""
+    for precision in sorted({run.training.precision for run in runs if run.training}):
+        if reason := precision_refusal(precision, device):
+            raise SweeperError(reason)
 
 
 def cost(run: RunConfig) -> float:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.spec import TrainingSpec
 from sweeper import plugins as own_code
 from sweeper.errors import SweeperError, redact
-from sweeper.study.grid import Grid, grid_text, load_grid
+from sweeper.study.grid import Grid, grid_text, load_grid, override
 from sweeper.study.grid_file import Misplaced
-from sweeper.study.presets import preset
+from sweeper.study.presets import Preset, preset
 
 MOST_SEEDS = 1_000  # of a full grid: 57,000 cells, planned in seconds
 LONGEST_NAME = 100
@@ -37,6 +39,7 @@ class Request:
     grid_file: str | None = None  # what it held: the sweep goes on though it be changed or gone
     plugins: dict[str, str] = field(default_factory=dict)  # name → source: see plugins.py
     baseline_seeds: int | None = None  # where baselines are to have more seeds than the grid
+    precision: str | None = None  # of training.precision; None: as preset and grid say
     weights: bool = True  # whether those of finished runs are kept: storage/weights.py
 
     def __post_init__(self) -> None:
@@ -50,6 +53,27 @@ class Request:
         """The grid that was asked for."""
         own_code.load(self.plugins)
         return load_grid(self.grid, self.grid_file)
+
+    def study(self, grid: Grid) -> Preset:
+        """The preset, with what the grid's sections and --precision set.
+
+        Raises SweeperError where these contradict each other, or for a value that none can have.
+        """
+        study = override(preset(self.preset), grid)
+        if self.precision is None:
+            return study
+        asked = grid.overrides.get("training", {}).get("precision")
+        if asked not in (None, self.precision) or "training.precision" in grid.axes.values:
+            raise SweeperError(
+                f"--precision {self.precision}, but grid '{grid.name}' has training.precision "
+                "too; leave one of them out"
+            )
+        training = dataclasses.replace(study.training, precision=self.precision)
+        try:
+            training.check()
+        except ValueError as error:
+            raise SweeperError(f"--precision: {error}") from None
+        return dataclasses.replace(study, training=training)
 
     def sweep_name(self, asked: str | None) -> str:
         """The name asked for, or the default. Raises SweeperError for what is no name."""
@@ -82,10 +106,12 @@ class Request:
 
     @property
     def default_name(self) -> str:
-        """Grid and preset, and the data where they are not the default."""
+        """Grid and preset, and data and precision where they are not the default."""
         default = ("notes", preset(self.preset).data.encoder)
         data = (self.dataset, self.encoder.partition(":")[0])
-        return "-".join([Path(self.grid).stem, self.preset, *(() if data == default else data)])
+        other = [] if data == default else [*data]
+        other += [] if self.precision in (None, TrainingSpec.precision) else [self.precision]
+        return "-".join([Path(self.grid).stem, self.preset, *other])
 
 
 def _check_seeds(option: str, seeds: int, least: int) -> None:

@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from models.spec import GAMMA_RULES, REFERRING, LossSpec, ModelSpec, RunSpec, TrainingSpec
+from models.spec import (
+    GAMMA_RULES,
+    PRECISIONS,
+    REFERRING,
+    LossSpec,
+    ModelSpec,
+    RunSpec,
+    TrainingSpec,
+    precision_refusal,
+)
 
 
 def test_it_brings_no_torch() -> None:
@@ -32,6 +41,18 @@ def test_an_unknown_option_is_an_error_that_lists_the_known(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         spec.check()
+
+
+def test_a_precision_is_refused_where_products_would_be_of_another() -> None:
+    places = [("cpu", None), ("cuda", None), ("cuda", (7, 5)), ("cuda", (9, 0))]
+    refused = {
+        (precision, *place)
+        for precision in PRECISIONS
+        for place in places
+        if precision_refusal(precision, *place)
+    }
+    volta = {(precision, "cuda", (7, 5)) for precision in ("tf32", "bf16")}
+    assert refused == {("tf32", "cpu", None), *volta}
 
 
 def test_known_options_pass() -> None:

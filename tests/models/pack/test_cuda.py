@@ -41,6 +41,22 @@ def assert_near(one, other, tolerance):
     torch.testing.assert_close(one.vector, other.vector, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(("clips", "batch_pairs"), [(40, 40), (200, 4)])
+def test_epochs_of_one_step_and_of_two_graphs_equal_the_cpus(clips, batch_pairs, grid):
+    short = dataclasses.replace(TRAINING, epochs=3, batch_pairs=batch_pairs)
+    ours, theirs = (
+        trained(grid(), make_clips(clips, 4), make_clips(44, 5), device, short, dtype=torch.float64)
+        for device in ("cuda", "cpu")
+    )
+    for key, result in ours.items():
+        assert_near(result, theirs[key], 1e-8)
+
+
+def test_a_training_repeated_is_the_same_to_the_bit(grid, train, valid):
+    one, other = (trained(grid(), train, valid) for _ in range(2))
+    assert all(torch.equal(one[key].vector, other[key].vector) for key in one)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_losses_of_the_first_ten_steps_and_of_a_hundred_are_the_cpus(dtype, grid, train, valid):
     ours = PackTrainer(grid(0) + grid(1), train, valid, SPEC, TRAINING, device="cuda", dtype=dtype)
@@ -85,7 +101,8 @@ def test_replayed_steps_equal_steps_launched_one_by_one(grid, train, valid):
 
 
 def test_a_diverging_run_leaves_its_neighbours_untouched_on_a_gpu(grid, train, valid):
-    tame = dataclasses.replace(unbounded(), loss=LossSpec())
+    # A term of its own, as the wild one has: else groups differ, and so may cuBLAS's kernels
+    tame = dataclasses.replace(unbounded(), loss=LossSpec(vicreg=(25.0, 25.0, 1.5)))
     fast = dataclasses.replace(TRAINING, lr=1e-2)
     calm = trained([*grid(), tame], train, valid, training=fast)
     wild = trained([*grid(), unbounded()], train, valid, training=fast)
@@ -114,6 +131,7 @@ def test_other_precisions_stay_near(precision, tolerance, grid, train, valid):
     for key, result in near.items():
         for name in ("train_rec", "valid_rec"):
             np.testing.assert_allclose(result.losses[name], exact[key].losses[name], rtol=tolerance)
+    assert any((near[key].vector != exact[key].vector).any() for key in near)
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
@@ -147,8 +165,10 @@ def test_a_pack_takes_no_more_memory_than_is_foretold():
 
 def test_the_memory_of_a_finished_pack_is_free_again(grid, train, valid):
     trained(grid(), train, valid)  # what libraries keep
+    torch._C._cuda_clearCublasWorkspaces()  # 32 MiB a handle and stream
     before = torch.cuda.memory_allocated()
     trained(grid(), train, valid)
+    torch._C._cuda_clearCublasWorkspaces()
     assert torch.cuda.memory_allocated() <= before + 2**20
 
 
@@ -163,4 +183,4 @@ def test_probes_score_as_on_the_cpu():
         train_probes([x.to(device)], tasks, split, ProbeSpec(epochs=10), seed=0)[0]
         for device in ("cuda", "cpu")
     )
-    assert ours == pytest.approx(theirs, abs=0.03)
+    assert ours.accuracies == pytest.approx(theirs.accuracies, abs=0.03)

@@ -59,6 +59,12 @@ def test_runs_in_bf16_end_near_those_in_single_precision(grid, train, valid):
             assert ours == pytest.approx(theirs, rel=0.1, abs=0.05, nan_ok=True)
 
 
+def test_tf32_is_no_cpus(grid, train, valid):
+    training = dataclasses.replace(TRAINING, precision="tf32")
+    with pytest.raises(ValueError, match="precision tf32: GPUs alone have it; on a CPU choose"):
+        PackTrainer(grid(), train, valid, MODEL, training)
+
+
 def test_an_unknown_precision_is_an_error_before_training(grid, train, valid):
     training = dataclasses.replace(TRAINING, precision="fp8")
     with pytest.raises(ValueError, match="unknown precision 'fp8'; choose one of ieee, tf32, bf16"):

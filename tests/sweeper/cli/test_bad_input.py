@@ -87,6 +87,8 @@ OPTIONS: list[tuple[str, str]] = [
     (f"{LAUNCH} --pack 0", "--pack 0: a number of runs, or auto"),
     (f"{LAUNCH} --pack -3", "--pack -3"),
     (f"{LAUNCH} --device CUDA", "'CUDA' is not one of"),
+    (f"{LAUNCH} --precision fp8", "unknown precision 'fp8'; choose one of ieee, tf32, bf16"),
+    (f"{LAUNCH} --precision tf32 --device cpu", "precision tf32: GPUs alone have it"),
     (f"{LAUNCH} --address auto", "leave out --executor inline"),
     (f"{LAUNCH} --db a://b://c", "--db a://… is neither a path nor a database URL"),
     (f"{LAUNCH} --db mysql://h/x", "a file, or postgresql+psycopg://"),

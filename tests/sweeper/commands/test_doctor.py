@@ -67,6 +67,20 @@ def test_what_trains_on_the_cpu_is_told_and_why_when_it_is_torch(
     assert "on the CPU: by torch, slower than it could: switched off by SWEEPER_NATIVE=0" in text
 
 
+def test_the_precisions_of_the_place_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gpus, capability, takes in [
+        (0, None, "ieee, bf16"),
+        (1, (7, 5), "ieee"),
+        (1, (9, 0), "ieee, tf32, bf16"),
+    ]:
+        monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
+        monkeypatch.setattr("torch.cuda.get_device_name", lambda gpu: "a GPU")
+        monkeypatch.setattr("torch.cuda.get_device_capability", lambda gpu, of=capability: of)
+        assert f"--precision there: {takes}; ieee by default" in examined(tmp_path / "none.db")[1]
+
+
 def test_an_old_ray_is_bad_and_says_how_old_it_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from sweeper.ledger.progress import Told, store
 from sweeper.ledger.write import Ledger, Provenance, RunResult
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import Cell
+from sweeper.study.request import Request
+from sweeper.sweep import expand
 from tests.sweeper.conftest import scored, train
 
 Smoke = list[tuple[Cell, RunConfig]]
@@ -83,6 +85,15 @@ def test_what_happened_beside_the_attempts_is_one_line_and_whole_in_json(
     first, last = json.loads(capsys.readouterr().out)["events"]
     assert (first["kind"], first["detail"]) == ("checkpoint-failed", "no room")
     assert last["detail"].startswith("\x1b[2Jx")
+
+
+def test_a_precision_that_is_not_the_default_is_told(
+    db: str, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.register({"grid": "smoke"}, expand(Request("smoke", "smoke", precision="bf16")))
+    assert "\nproducts in training: bf16\n" in show(db)
+    status.show(db, None, watch=False, as_json=True, console=console_of())
+    assert json.loads(capsys.readouterr().out)["precisions"] == ["bf16"]
 
 
 def test_several_sweeps_are_named_where_none_was_asked_for(

@@ -120,6 +120,7 @@ class Saver:
         self._last = time.monotonic()
         self._thread = ThreadPoolExecutor(1, "checkpoints") if background else None
         self._writing: Future[None] | None = None
+        self._cut = False  # no further run is to be written
 
     def load(self, keys: Iterable[str]) -> dict[str, RunState]:
         """The states of those runs that can go on; a bad checkpoint is told of and removed."""
@@ -133,7 +134,9 @@ class Saver:
         """
         asked = self._stop_asked()
         if asked is not None:
+            self._cut = True  # what is in writing is older than what comes now
             self.settle()
+            self._cut = False
             if asked == SAVE_AND_STOP:
                 self._save(states())
             return True
@@ -158,6 +161,8 @@ class Saver:
     def _save(self, states: Iterable[RunState]) -> None:
         try:
             for state in states:
+                if self._cut:
+                    return
                 self._checkpoints.save(state)
         except OSError as error:  # the run goes on, and is repeated from an older one if need be
             self._tell("checkpoint-failed", str(error))

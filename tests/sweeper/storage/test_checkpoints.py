@@ -136,6 +136,24 @@ def test_a_pack_that_stops_waits_for_what_is_being_written(
     assert pack.checkpoints.epoch("k") == left
 
 
+def test_what_is_older_is_not_written_to_its_end_when_a_pack_is_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, pack, saved = Slow(monkeypatch), Pack(tmp_path, 0, background=True), Checkpoints.save
+    written: list[tuple[str, int]] = []
+
+    def save(checkpoints: Checkpoints, one: RunState) -> None:
+        saved(checkpoints, one)
+        written.append((one.key, one.epoch))
+
+    monkeypatch.setattr(Checkpoints, "save", save)
+    pack.saver.after_epoch(lambda: [state("k", 1), state("l", 1)])
+    pack.asked = SAVE_AND_STOP
+    threading.Timer(0.05, slow.may_write.set).start()
+    pack.saver.after_epoch(lambda: [state("k", 2), state("l", 2)])
+    assert written == [("k", 1), ("k", 2), ("l", 2)]
+
+
 @pytest.mark.parametrize("error", [OSError("no space left on device"), RuntimeError("a bug")])
 def test_what_fails_in_the_background_is_told_or_raised_as_in_front(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -90,9 +90,7 @@ def test_epochs_of_one_step_and_of_a_prime_number_are_graphs_of_one_step(batch_p
 
 
 def asks_the_host(step: PackStep) -> None:
-    step._model.encode()
-    if float(step._z.sum()) > 1e9:
-        raise OverflowError
+    float(step._rec_weights.sum())
     STEP(step)
 
 

@@ -25,7 +25,7 @@ from models.cache import cache_root
 
 HERE = Path(__file__).parent
 UNITS = ("step.c", "probe.c")
-SOURCES = (*UNITS, "kernels.h", "objectives.h")
+SOURCES = (*UNITS, "kernels.h", "halves.h", "objectives.h")
 # Sums and products may be fused; NaN, infinity and the order of sums stay as they are written.
 FLAGS = (
     "-std=gnu11",
@@ -54,6 +54,7 @@ class Sizes(ctypes.Structure):
             "subspaces",
             "mean",
             "relu",
+            "bf16",
         )
     ]
 
@@ -103,6 +104,7 @@ class Head(ctypes.Structure):
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_long
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "arena_bytes": ([_POINTER], _LONG),
+    "has_halves": ([], ctypes.c_int),
     "latent_features": ([_POINTER], ctypes.c_int),
     "load": ([_POINTER, _POINTER, ctypes.c_int, _POINTER, _POINTER, _POINTER], None),
     "save": ([_POINTER, _POINTER, ctypes.c_int, _POINTER, _POINTER, _POINTER], None),

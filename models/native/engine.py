@@ -45,7 +45,7 @@ def refusal(runs: Sequence[PackRun], training: TrainingSpec, latents: Tensor) ->
         return reason
     if latents.dtype != torch.float32:
         return str(latents.dtype).removeprefix("torch.")
-    if training.precision != "ieee":
+    if training.precision != "ieee" and not (training.precision == "bf16" and has_bf16()):
         return training.precision
     for term in dict.fromkeys(term for run in runs for term in run.terms):
         if (term.principle, term.side) not in TERMS:
@@ -62,6 +62,12 @@ def elsewhere(features: Tensor) -> str | None:
         return features.device.type
     library = built()
     return library.how if library.library is None else None
+
+
+def has_bf16() -> bool:
+    """Whether there are native steps in bf16: it takes a processor that multiplies such numbers."""
+    library = built().library
+    return library is not None and bool(library.has_halves())
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,13 @@ class NativePack:
         assert library is not None
         self._library, self._layout, self._validations = library, layout, validations
         self._latents = latents.contiguous()
-        self._sizes = sizes_of(layout.shape, model, latents.shape[1], training.batch_pairs)
+        self._sizes = sizes_of(
+            layout.shape,
+            model,
+            latents.shape[1],
+            training.batch_pairs,
+            bf16=training.precision == "bf16",
+        )
         self._runs = [run_of(run.has_decoder, run.terms, layout.shape) for run in runs]
         self._adamw = AdamW(training.lr, training.weight_decay, *BETAS, EPS)
         rows = latents.shape[1] * 2 * training.batch_pairs
@@ -205,7 +217,9 @@ class NativePack:
         return Losses(*losses.float())
 
 
-def sizes_of(shape: ModelShape, model: ModelSpec, tokens: int, pairs: int) -> Sizes:
+def sizes_of(
+    shape: ModelShape, model: ModelSpec, tokens: int, pairs: int, bf16: bool = False
+) -> Sizes:
     """As step.c takes them."""
     relu = model.latent_activation == "relu"
     return Sizes(
@@ -217,6 +231,7 @@ def sizes_of(shape: ModelShape, model: ModelSpec, tokens: int, pairs: int) -> Si
         shape.subspaces,
         model.pool == "mean",
         relu,
+        bf16,
     )
 
 

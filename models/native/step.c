@@ -12,6 +12,7 @@
  *
  * NaN stays NaN: comparisons are written so that it is on the side that keeps it, and the compiler
  * is not told that there is none. */
+#include "halves.h"
 #include "kernels.h"
 
 /* ---- the run ------------------------------------------------------------------------------- */
@@ -19,6 +20,7 @@
 typedef struct { /* as in models/native/engine.py */
   int tokens, pairs, features, hidden, latent, subspaces;
   int mean, relu; /* whether tokens are pooled by their mean, and latents rectified */
+  int bf16;       /* whether products are, in training */
 } Sizes;
 
 enum { NONE, INFONCE_SIM, INFONCE_SEP, COSINE_SIM, COSINE_SEP, VICREG_SIM, VICREG_SEP };
@@ -46,6 +48,7 @@ typedef struct {
   float *sim, *up, *up_t;                     /* (B, B) */
   float *lengths, *shrink;                    /* (2, B) */
   int64_t *block;                             /* (2, B) clips */
+  Halves halves;
 } Net;
 
 static void take_layers(uintptr_t *next, const Net *n, Layers *w) {
@@ -77,6 +80,13 @@ static long lay_out(Net *n, const Sizes *s, uintptr_t place) {
   n->sim = take(&next, square), n->up = take(&next, square), n->up_t = take(&next, square);
   n->lengths = take(&next, 2L * n->B), n->shrink = take(&next, 2L * n->B);
   n->block = (int64_t *)take(&next, 4L * n->B);
+  n->halves = (Halves){0, 0};
+  if (s->bf16) {
+    int widest = n->D > n->H ? n->D : n->H, tallest;
+    widest = widest > n->J ? widest : n->J, tallest = widest > n->M ? widest : n->M;
+    n->halves.left = (int32_t *)take(&next, (long)tallest * widest / 2);
+    n->halves.right = (int32_t *)take(&next, (long)tallest * widest / 2);
+  }
   return (long)(next - place);
 }
 
@@ -88,14 +98,26 @@ static Net net_of(const Sizes *s, void *arena) {
 
 /* ---- layers -------------------------------------------------------------------------------- */
 
+/* A tile of x · W + b, whose pairs lie in `h` if they are asked for. */
+INLINE void affine(V acc[ROWS][VECTORS], int i, int j, int m, int k, const float *x, const float *w,
+                   const float *bias, Halves h) {
+  if (h.left) {
+    tile_halves(acc, k, h.left + i * PANEL / 2, m, AT(h.right, k / 2, 0, j));
+    EACH acc[a][b] += LOAD(bias + j + LANES * b);
+  } else {
+    EACH acc[a][b] = LOAD(bias + j + LANES * b);
+    tile(acc, k, AT(x, m, i, 0), m, AT(w, k, 0, j));
+  }
+}
+
 /* y = x · W + b, rectified if asked: x (m, k), W (k, n). */
 INLINE void forward(int m, int n, int k, const float *x, const float *w, const float *bias, float *y,
-                    int relu) {
+                    int relu, Halves h) {
+  if (h.left) pair_rows(m, k, x, h.left), pair_columns(k, n, w, h.right);
   for (int j = 0; j < n; j += WIDE)
     for (int i = 0; i < m; i += ROWS) {
       V acc[ROWS][VECTORS];
-      EACH acc[a][b] = LOAD(bias + j + LANES * b);
-      tile(acc, k, AT(x, m, i, 0), m, AT(w, k, 0, j));
+      affine(acc, i, j, m, k, x, w, bias, h);
       float *to = AT(y, m, i, j);
       EACH STORE(to + a * PANEL + LANES * b, relu ? above_zero(acc[a][b], acc[a][b]) : acc[a][b]);
     }
@@ -104,14 +126,16 @@ INLINE void forward(int m, int n, int k, const float *x, const float *w, const f
 /* dx = dy · Wᵀ, added to what is there if asked, and zero where the unit y = max(0, x) was off:
  * dy/dx is 1 where y > 0. And db = Σ over rows of dx, for the layer below. */
 INLINE void input_gradient(int m, int n, int k, const float *dy, const float *wt, float *dx,
-                           const float *unit, int add, float *db) {
+                           const float *unit, int add, float *db, Halves h) {
+  if (h.left) pair_rows(m, k, dy, h.left), pair_columns(k, n, wt, h.right);
   for (int j = 0; j < n; j += WIDE) {
     V total[VECTORS];
     UNROLLED for (int b = 0; b < VECTORS; b++) total[b] = (V){0};
     for (int i = 0; i < m; i += ROWS) {
       V acc[ROWS][VECTORS];
       EACH acc[a][b] = (V){0};
-      tile(acc, k, AT(dy, m, i, 0), m, AT(wt, k, 0, j));
+      if (h.left) tile_halves(acc, k, h.left + i * PANEL / 2, m, AT(h.right, k / 2, 0, j));
+      else tile(acc, k, AT(dy, m, i, 0), m, AT(wt, k, 0, j));
       float *to = AT(dx, m, i, j);
       const float *on = unit ? AT(unit, m, i, j) : 0;
       EACH {
@@ -128,12 +152,14 @@ INLINE void input_gradient(int m, int n, int k, const float *dy, const float *wt
 
 /* dW = xᵀ · dy, a tile of it in registers, and its update at once: x (k, m), dy (k, n). */
 INLINE void weight_step(int m, int n, int k, const float *x, const float *dy, float *w, float *first,
-                        float *second, Update o) {
+                        float *second, Update o, Halves h) {
+  if (h.left) pair_columns(k, m, x, h.left), pair_columns(k, n, dy, h.right);
   for (int j = 0; j < n; j += WIDE)
     for (int i = 0; i < m; i += ROWS) {
       V acc[ROWS][VECTORS];
       EACH acc[a][b] = (V){0};
-      tile_transposed(acc, k, AT(x, k, 0, i), AT(dy, k, 0, j));
+      if (h.left) tile_halves_transposed(acc, k, AT(h.left, k / 2, 0, i), AT(h.right, k / 2, 0, j));
+      else tile_transposed(acc, k, AT(x, k, 0, i), AT(dy, k, 0, j));
       long place = PLACE(m, i, j);
       EACH {
         long p = place + a * PANEL + LANES * b;
@@ -194,9 +220,10 @@ static void encode(const Net *n, const Run *r) {
     if (!used(r, (int)s)) continue;
     float *hidden = n->hidden + s * n->H * M, *w2 = n->w.w2 + s * n->H * n->L;
     float *z = n->z + s * n->L * M, *b2 = n->w.b2 + s * n->L;
-    forward(n->M, n->H, n->D, n->x, n->w.w1 + s * n->H * n->D, n->w.b1 + s * n->H, hidden, 1);
-    if (n->relu) forward(n->M, n->L, n->H, hidden, w2, b2, z, 1);
-    else forward(n->M, n->L, n->H, hidden, w2, b2, z, 0);
+    forward(n->M, n->H, n->D, n->x, n->w.w1 + s * n->H * n->D, n->w.b1 + s * n->H, hidden, 1,
+            n->halves);
+    if (n->relu) forward(n->M, n->L, n->H, hidden, w2, b2, z, 1, n->halves);
+    else forward(n->M, n->L, n->H, hidden, w2, b2, z, 0, n->halves);
   }
 }
 
@@ -205,14 +232,15 @@ static void encode(const Net *n, const Run *r) {
 static float reconstruct(const Net *n, float rec_weight) {
   float elements = (float)n->R * (float)n->d, scale = rec_weight * 2 / elements;
   double squares = 0;
-  forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1);
+  forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1, n->halves);
+  const Halves h = n->halves;
+  if (h.left) pair_rows(n->M, n->H, n->wide, h.left), pair_columns(n->H, n->D, n->w.w4, h.right);
   for (int j = 0; j < n->D; j += WIDE) {
     V total[VECTORS], square = {0};
     UNROLLED for (int b = 0; b < VECTORS; b++) total[b] = (V){0};
     for (int i = 0; i < n->M; i += ROWS) {
       V acc[ROWS][VECTORS];
-      EACH acc[a][b] = LOAD(n->w.b4 + j + LANES * b);
-      tile(acc, n->H, AT(n->wide, n->M, i, 0), n->M, AT(n->w.w4, n->H, 0, j));
+      affine(acc, i, j, n->M, n->H, n->wide, n->w.w4, n->w.b4, h);
       const float *x = AT(n->x, n->M, i, j);
       float *to = AT(n->error, n->M, i, j);
       EACH {
@@ -235,13 +263,13 @@ static float reconstruct(const Net *n, float rec_weight) {
 static void decoder_backward(const Net *n, Update o) {
   int M = n->M, H = n->H, D = n->D, J = n->J;
   const Layers *w = &n->w, *m = &n->m, *v = &n->v;
-  input_gradient(M, H, D, n->error, n->w4t, n->dwide, n->wide, 0, n->db3);
-  weight_step(H, D, M, n->wide, n->error, w->w4, m->w4, v->w4, o);
+  input_gradient(M, H, D, n->error, n->w4t, n->dwide, n->wide, 0, n->db3, n->halves);
+  weight_step(H, D, M, n->wide, n->error, w->w4, m->w4, v->w4, o, n->halves);
   bias_step(D, n->db4, w->b4, m->b4, v->b4, o);
   /* dz = (1 − λ)·dL_dis/dz, which stands there already, + γλ·dL_rec/dz */
-  if (n->relu) input_gradient(M, J, H, n->dwide, n->w3t, n->dz, n->z, 1, n->db2);
-  else input_gradient(M, J, H, n->dwide, n->w3t, n->dz, 0, 1, n->db2);
-  weight_step(J, H, M, n->z, n->dwide, w->w3, m->w3, v->w3, o);
+  if (n->relu) input_gradient(M, J, H, n->dwide, n->w3t, n->dz, n->z, 1, n->db2, n->halves);
+  else input_gradient(M, J, H, n->dwide, n->w3t, n->dz, 0, 1, n->db2, n->halves);
+  weight_step(J, H, M, n->z, n->dwide, w->w3, m->w3, v->w3, o, n->halves);
   bias_step(H, n->db3, w->b3, m->b3, v->b3, o);
 }
 
@@ -263,10 +291,10 @@ static void encoder_backward(const Net *n, int s, Update o) {
   const Layers *w = &n->w, *m = &n->m, *v = &n->v;
   long one = (long)s * H * D, two = (long)s * H * L, bias1 = (long)s * H, bias2 = (long)s * L;
   float *dz = n->dz + bias2 * M, *hidden = n->hidden + bias1 * M, *dhidden = n->wide;
-  input_gradient(M, H, L, dz, n->w2t + two, dhidden, hidden, 0, n->db1 + bias1);
-  weight_step(H, L, M, hidden, dz, w->w2 + two, m->w2 + two, v->w2 + two, o);
+  input_gradient(M, H, L, dz, n->w2t + two, dhidden, hidden, 0, n->db1 + bias1, n->halves);
+  weight_step(H, L, M, hidden, dz, w->w2 + two, m->w2 + two, v->w2 + two, o, n->halves);
   bias_step(L, n->db2 + bias2, w->b2 + bias2, m->b2 + bias2, v->b2 + bias2, o);
-  weight_step(D, H, M, n->x, dhidden, w->w1 + one, m->w1 + one, v->w1 + one, o);
+  weight_step(D, H, M, n->x, dhidden, w->w1 + one, m->w1 + one, v->w1 + one, o, n->halves);
   bias_step(H, n->db1 + bias1, w->b1 + bias1, m->b1 + bias1, v->b1 + bias1, o);
 }
 
@@ -283,6 +311,9 @@ long arena_bytes(const Sizes *s) {
   Net n;
   return lay_out(&n, s, 64) + 64;
 }
+
+/* Whether the processor has bf16. */
+int has_halves(void) { return HALVES; }
 
 /* J, with its padding. */
 int latent_features(const Sizes *s) { return s->subspaces * padded(s->latent, PANEL); }
@@ -312,8 +343,8 @@ void train(void *arena, const Sizes *s, const Run *r, const AdamW *optimizer, lo
 /* Σ over the rows of a matrix in `latents` and its reconstruction of share·(d(z) − x)². */
 static double shared_error(const Net *n, const float *shares) {
   double total = 0;
-  forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1);
-  forward(n->M, n->D, n->H, n->wide, n->w.w4, n->w.b4, n->error, 0);
+  forward(n->M, n->H, n->J, n->z, n->w.w3, n->w.b3, n->wide, 1, n->halves);
+  forward(n->M, n->D, n->H, n->wide, n->w.w4, n->w.b4, n->error, 0, n->halves);
   for (int row = 0; row < n->R; row++) {
     V squares = {0};
     for (int j = 0; j < n->D; j += LANES) {
@@ -332,6 +363,7 @@ void validate(void *arena, const Sizes *s, const Run *r, const float *latents, l
               const float *shares, const int64_t *batches, long steps, float *z, double *out) {
   Net n = net_of(s, arena);
   unsigned before = flush_denormals();
+  n.halves = (Halves){0, 0}; /* in single precision, as torch's */
   int block = 2 * n.B;
   float *own = n.lengths;
   out[0] = out[1] = out[2] = 0;

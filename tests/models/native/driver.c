@@ -66,7 +66,9 @@ static void try_probes(int blocks, int width, int batch, float dropout) {
 
 int main(void) {
   int trainings = 0;
-  const Sizes sizes[] = {{3, 5, 7, 6, 3, 2, 0, 0}, {1, 2, 33, 65, 16, 2, 0, 1}, {4, 9, 8, 32, 8, 1, 1, 0}};
+  const Sizes sizes[] = {{3, 5, 7, 6, 3, 2, 0, 0, 0},
+                         {1, 2, 33, 65, 16, 2, 0, 1, HALVES},
+                         {4, 9, 8, 32, 8, 1, 1, 0, 0}};
   for (int i = 0; i < 3; i++)
     for (int term = NONE; term <= VICREG_SEP; term++)
       for (int decoder = 0; decoder < 2; decoder++, trainings++) try(&sizes[i], term, decoder);

@@ -13,7 +13,7 @@ import torch
 from models import reference
 from models.multiview import ModelShape
 from models.native.build import built
-from models.native.engine import NATIVE, TERMS, agrees, refusal, terms_alone
+from models.native.engine import NATIVE, TERMS, agrees, has_bf16, refusal, terms_alone
 from models.objectives import PRINCIPLES, Principle
 from models.pack.loss import LossTerm
 from models.pack.runs import PackRun
@@ -24,6 +24,8 @@ from tests.models.conftest import make_clips
 from tests.models.pack.test_trainer import flat_parameters
 
 pytestmark = pytest.mark.skipif(built().library is None, reason=f"no native steps: {built().how}")
+
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="the processor has no bf16 products")
 
 SPEC = ModelSpec(hidden=6, pool="flatten")
 TRAINING = TrainingSpec(epochs=1, batch_pairs=4, lr=1e-2, weight_decay=1e-2)
@@ -95,6 +97,31 @@ def test_at_the_default_sizes_too(valid):
     ]
     for _, native, by_torch in distances(runs, clips, held, ModelSpec(pool="flatten"), training):
         assert native[0] <= 2 * by_torch[0] and native[1] < 1e-5
+
+
+@needs_bf16
+@pytest.mark.parametrize("spec", [SPEC, RECTIFIED])
+def test_bf16_rounds_what_torch_rounds_and_sums_as_exactly(spec, grid, valid):
+    """Against the same roundings with all else in float64."""
+    clips, training = make_clips(4, 5), dataclasses.replace(TRAINING, precision="bf16")
+    for runs in (grid(), baselines()):
+        ours = trainer(runs, clips, valid, spec, training)
+        by_torch = trainer(runs, clips, valid, spec, training, native=False)
+        ieee = trainer(runs, clips, valid, spec, TRAINING)
+        exact = PackTrainer(runs, single(clips), single(valid), spec, training, dtype=torch.float64)
+        apart = []
+        for made in (exact, ours, by_torch, ieee):
+            made.train_epoch()
+            apart.append([made.state(run.key).exp_avg.double() for run in runs])
+        wanted, *others = apart
+        scale = [float(of_run.norm()) + 1e-12 for of_run in wanted]
+        native, torchs, plain = (
+            np.median(
+                [float((a - b).norm()) / n for a, b, n in zip(one, wanted, scale, strict=True)]
+            )
+            for one in others
+        )
+        assert native <= 2 * torchs + 1e-6 and native < plain / 4, (native, torchs, plain)
 
 
 @pytest.mark.parametrize("spec", [SPEC, ModelSpec(pool="mean"), RECTIFIED])
@@ -224,11 +251,13 @@ def test_one_nan_in_a_runs_weights_makes_it_diverge_at_its_next_step(layer, grid
 # --- which engine
 
 
-def test_what_step_c_does_not_do_is_torchs_and_the_reason_is_told(grid, train, valid):
+def test_what_step_c_does_not_do_is_torchs_and_the_reason_is_told(monkeypatch, grid, train, valid):
     runs = grid()
+    monkeypatch.setattr("models.native.engine.has_bf16", lambda: False)
     assert trainer(runs, train, valid).engine == NATIVE
     for training, dtype, reason in (
         (TRAINING, torch.float64, "float64"),
+        (dataclasses.replace(TRAINING, precision="tf32"), torch.float32, "tf32"),
         (dataclasses.replace(TRAINING, precision="bf16"), torch.float32, "bf16"),
     ):
         made = PackTrainer(runs, train, valid, SPEC, training, dtype=dtype)

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sweeper.bench.memory import peak_bytes
 from sweeper.errors import SweeperError
 from sweeper.events import Broke, Ended, Event, Placed, Progress, Results
 
@@ -54,14 +55,23 @@ def measure(clips: tuple[int, int, int]) -> dict[str, Any]:
         }
         # Importing begins before the process can look at a clock.
         command = [sys.executable, "-m", __name__, directory, str(time.time())]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT
-        )
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        with (
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ) as process,
+            peak_bytes(process.pid) as peak,
+        ):
+            try:
+                _, complaints = process.communicate(timeout=TIMEOUT)
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            last = complaints.strip().splitlines()[-1:] or ["no message"]
             raise SweeperError(f"the sweep of `bench` did not finish: {last[0]}")
         sweep = json.loads(Path(directory, "parts.json").read_text())
-    return {"clips": sum(clips), "runs": sweep["runs"], **shares(sweep["seconds"])}
+    told = {"clips": sum(clips), "runs": sweep["runs"], "peak_bytes": max(peak, default=None)}
+    return told | shares(sweep["seconds"])
 
 
 def shares(seconds: Mapping[str, float]) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def packed_by_torch(problem: Problem) -> Method:
     return Method(trainer.train_epoch, problem.steps * len(problem.runs))
 
 
+def packed_in_bf16(problem: Problem) -> Method:
+    """The same pack, its products in bf16."""
+    trainer = problem.trainer(precision="bf16")
+    return Method(trainer.train_epoch, problem.steps * len(problem.runs))
+
+
 def one_by_one(loop: type[PlainLoop] | type[TunedLoop]) -> Callable[[Problem], Method]:
     """A loop that trains its runs in turn."""
 
@@ -105,6 +111,7 @@ def multiply_adds(problem: Problem) -> Method:
 METHODS: dict[str, Callable[[Problem], Method]] = {
     "ours": packed,
     "torch": packed_by_torch,
+    "bf16": packed_in_bf16,
     "b0": one_by_one(PlainLoop),
     "b1": one_by_one(TunedLoop),
     "b2": one_by_one(GraphedLoop),

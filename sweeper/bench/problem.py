@@ -55,14 +55,17 @@ class Problem:
         """The training clips; the same for all problems of equal sizes."""
         return synthetic_clips(self.steps * self.batch_pairs, self.tokens, self.features, _TRAIN)
 
-    def trainer(self, native: bool = True) -> PackTrainer:
+    def trainer(self, native: bool = True, precision: str = "ieee") -> PackTrainer:
         """Ours, from the first weights; its steps are torch's if not `native`.
 
         It validates on one batch an epoch: baselines do not.
         """
         valid = synthetic_clips(self.batch_pairs, self.tokens, self.features, _VALID)
         training = TrainingSpec(
-            batch_pairs=self.batch_pairs, lr=self.lr, weight_decay=self.weight_decay
+            batch_pairs=self.batch_pairs,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            precision=precision,
         )
         return PackTrainer(
             self.runs,

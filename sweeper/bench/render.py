@@ -17,6 +17,7 @@ Report = dict[str, Any]
 
 BASELINES = {
     "torch": "the same packs, steps by torch",
+    "bf16": "the same packs, products in bf16",
     "b0": "plain loop, one run at a time",
     "b0_per_core": "plain loop, one process a core",
     "b1": "tuned loop, one run at a time",
@@ -142,6 +143,10 @@ def _encoding(found: Report) -> Text:
 
 def _sweep(report: Report) -> RenderableType:
     whole, probes = report["end_to_end"], report["probes"]
+    peak = whole["peak_bytes"]
+    line = f"a sweep of {whole['runs']} small runs from nothing: {whole['seconds']:.0f} s"
+    if peak:
+        line += f", all its processes at most {peak / 1e9:.1f} GB at once"
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for name in whole["parts"]:
         table.add_column(name, justify="right")
@@ -152,6 +157,6 @@ def _sweep(report: Report) -> RenderableType:
             f"probes of a run: {probes['seconds_per_run_paper']:.1f} s in the paper preset, "
             f"{probes['seconds_per_run_quick']:.1f} s in the quick one"
         ),
-        Text(f"a sweep of {whole['runs']} small runs from nothing: {whole['seconds']:.0f} s"),
+        Text(line),
         table,
     )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.native.build import built
-from models.native.engine import NATIVE
+from models.native.engine import NATIVE, has_bf16
 from models.pack.step import LONGEST
 from sweeper.bench import cold_start, encoding, equivalence
 from sweeper.bench.methods import FORMULA, build, flops_of
@@ -136,6 +136,8 @@ def _methods(
     ]
     if base.device == "cpu":
         methods.insert(1, TimedMethod("torch", workers, "torch"))
+        if has_bf16():
+            methods.insert(2, TimedMethod("bf16", workers, "bf16"))
         if built().library is not None:
             methods.append(TimedMethod("peak", workers, "peak"))
     if base.device == "cuda":

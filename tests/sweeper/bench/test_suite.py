@@ -8,6 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
+from models.native.engine import has_bf16
 from sweeper.bench import cold_start, equivalence
 from sweeper.bench import render as show
 from sweeper.bench import suite as bench
@@ -41,7 +42,9 @@ TINY = Settings(
 )
 NUMBERS = {"median": float, "low": float, "high": float}
 SCHEMA = {
-    "ratios": dict.fromkeys(("torch", "b0", "b0_per_core", "b1", "b1_per_core", "vmap"), NUMBERS),
+    "ratios": dict.fromkeys(
+        ("torch", "b0", "b0_per_core", "b1", "b1_per_core", "vmap", *["bf16"] * has_bf16()), NUMBERS
+    ),
     "gemm_share": float,
     "gemm_share_interval": list,
     "peak_share": (float, type(None)),
@@ -65,6 +68,7 @@ SCHEMA = {
     "encoding": {"share": float, "clips_per_second": float, "encoder_rate": float},
     "end_to_end": {
         "seconds": float,
+        "peak_bytes": (int, type(None)),
         "parts": {part: {"seconds": float, "share": float} for part in cold_start.PARTS},
     },
     "seconds": float,
@@ -82,9 +86,10 @@ def assert_fits(document, schema, path="report"):
 @pytest.fixture
 def tiny(monkeypatch):
     """The quick bench at tiny sizes, its sweep replaced by a made-up one."""
-    made_up = cold_start.shares(dict.fromkeys(cold_start.PARTS, 1.0))
+    parts = cold_start.shares(dict.fromkeys(cold_start.PARTS, 1.0))
+    made_up = {"runs": 4, "peak_bytes": 10**9, **parts}
     monkeypatch.setattr(show, "QUICK", TINY)
-    monkeypatch.setattr(cold_start, "measure", lambda clips: {"runs": 4, **made_up})
+    monkeypatch.setattr(cold_start, "measure", lambda clips: made_up)
 
 
 def console():

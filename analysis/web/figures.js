@@ -1,7 +1,6 @@
 // Figures 2 to 4 of the paper, drawn from the document's means.
 const room = (place) => Math.max(300, Math.floor(place.clientWidth));
 const isNarrow = (place) => room(place) < 620;
-const MARGINS = { x: ["delta_pitch", "Δ pitch"], y: ["delta_instrument", "Δ instrument"] };
 
 function plotOf(place, height, label, options) {
   const svg = Plot.plot({ className: "plot", width: room(place), height, ariaLabel: label, marginBottom: 40, symbol: { type: "identity" }, ...options });
@@ -56,16 +55,38 @@ function extent(rows, name, zero) {
   return [low - pad, high + pad];
 }
 
+// The tasks on x and y: each private one against each shared one; else all pairs.
+function pairsOf(sweep) {
+  const all = Object.keys(sweep.tasks), of = (subspace) => all.filter((task) => sweep.tasks[task] === subspace);
+  const pairs = d3.cross(of("private"), of("shared"));
+  return pairs.length ? pairs : all.flatMap((task, i) => all.slice(i + 1).map((other) => [task, other]));
+}
+
 function figure3(place) {
-  const [x, y] = [MARGINS.x[0], MARGINS.y[0]];
-  const rows = points().filter((row) => row[x] != null).toSorted((a, b) => d3.descending(a.mean_overall, b.mean_overall));
-  if (!rows.length) return waits(place, "Figure 3 · margins");
+  const panels = pairsOf(front()).map((pair) => marginsOf(place, pair)).filter(Boolean);
+  if (!panels.length) return waits(place, "Figure 3 · margins");
+  const { rows, moves } = panels[0];
+  const rings = rows.filter((row) => row.chosen).map((row) => (several() ? `${row.name} of ${state.sweeps[row.sweep].name}` : row.name)).join("; ");
+  const holders = show(place, "Figure 3 · margins", `Shaded: both positive. Area: overall accuracy.${rings ? ` Ring${rings.includes(";") ? "s" : ""}: ${rings} (Table 1).` : ""}${
+    moves.length ? " Arrows: from the first sweep, which is pale." : ""} Drag to select.`, ...panels.map(({ svg }) => svg));
+  panels.forEach((panel, i) => {
+    scatter(panel.svg, panel.rows, panel.x, panel.y);
+    const told = (move) => `${move.to.name}, ${move.title}: ${[panel.x, panel.y].map((name) => `${MEASURES[name][0]} ${withInterval(move, name)}`).join(", ")}, paired over ${counted(move.seeds, "seed")}`;
+    attach(panel.svg, "moves", panel.moves, told);
+    brush(holders[i], panel.svg);
+  });
+}
+
+function marginsOf(place, pair) {
+  const [x, y] = pair.map((task) => `delta_${task}`);
+  const rows = points().filter((row) => row[x] != null && row[y] != null).toSorted((a, b) => d3.descending(a.mean_overall, b.mean_overall));
+  if (!rows.length) return null;
   const domains = { x: extent(rows, x, true), y: extent(rows, y, true) };
   const moves = several() ? movesOf(new Set(rows.map((row) => row.key))) : [];
-  const svg = plotOf(place, Math.min(460, room(place)), "Figure 3: margin on instrument against margin on pitch", {
+  const svg = plotOf(place, Math.min(460, room(place)), `Figure 3: margin on ${pair[1]} against margin on ${pair[0]}`, {
     grid: true, r: { range: [3, 9], domain: d3.extent(rows, (row) => row.mean_overall) },
-    x: { label: "Δ pitch →", labelArrow: "none", domain: domains.x, nice: true },
-    y: { label: "↑ Δ instrument", labelArrow: "none", domain: domains.y, nice: true },
+    x: { label: `Δ ${pair[0]} →`, labelArrow: "none", domain: domains.x, nice: true },
+    y: { label: `↑ Δ ${pair[1]}`, labelArrow: "none", domain: domains.y, nice: true },
     marks: [
       Plot.rect([0], { x1: 0, y1: 0, x2: Math.max(0, domains.x[1]) * 1.2, y2: Math.max(0, domains.y[1]) * 1.2, fill: "var(--ink)", fillOpacity: 0.05, clip: true }),
       Plot.ruleX([0], { stroke: "var(--soft)" }), Plot.ruleY([0], { stroke: "var(--soft)" }),
@@ -73,13 +94,7 @@ function figure3(place) {
         stroke: (move) => colourOf(move.to), strokeOpacity: 0.5, headLength: 6, className: "moves" }),
       ...scatterMarks(rows, x, y, "mean_overall")],
   });
-  const told = (move) => `${move.to.name}, ${move.title}: Δ pitch ${withInterval(move, x)}, Δ instrument ${withInterval(move, y)}, paired over ${counted(move.seeds, "seed")}`;
-  const rings = rows.filter((row) => row.chosen).map((row) => (several() ? `${row.name} of ${state.sweeps[row.sweep].name}` : row.name)).join("; ");
-  const [holder] = show(place, "Figure 3 · margins", `Shaded: both positive. Area: overall accuracy.${rings ? ` Ring${rings.includes(";") ? "s" : ""}: ${rings} (Table 1).` : ""}${
-    moves.length ? " Arrows: from the first sweep, which is pale." : ""} Drag to select.`, svg);
-  scatter(svg, rows, x, y);
-  attach(svg, "moves", moves, told);
-  brush(holder, svg);
+  return { svg, rows, moves, x, y };
 }
 
 // The pairs' rows, each with the two configurations that it leads from and to.
@@ -95,11 +110,12 @@ function figure2(place) {
   const rows = points().filter((row) => row.mse != null);
   if (!rows.length) return waits(place, "Figure 2 · accuracy against MSE");
   const [least, most] = d3.extent(rows, (row) => row.mse);
-  const svgs = ["pitch", "instrument"].map((task, i) => {
+  const named = Object.keys(front().tasks);
+  const svgs = named.map((task, i) => {
     const y = `${task}_overall`, lines = linesOf(task, y), rho = front().correlations[task];
     const svg = plotOf(place, Math.min(236, room(place) * 0.64), `Figure 2: ${task} accuracy against reconstruction error`, {
       grid: true, r: { type: "identity" }, marginRight: 92,
-      x: { domain: extent(rows, "mse"), type: most > 10 * least ? "log" : "linear", label: i ? "reconstruction MSE →" : null, labelArrow: "none", nice: true },
+      x: { domain: extent(rows, "mse"), type: most > 10 * least ? "log" : "linear", label: i === named.length - 1 ? "reconstruction MSE →" : null, labelArrow: "none", nice: true },
       y: { domain: extent([...rows, ...lines], y), label: `↑ ${task} accuracy   ρ = ${number(rho)}`, labelArrow: "none", nice: true, ticks: 5 },
       marks: [
         ...[["encoder", "1 3"], [`cl-${task}`, "5 3"]].map(([kind, dashes]) => Plot.ruleY(lines.filter((row) => row.kind === kind), { y, stroke: "var(--soft)", strokeDasharray: dashes })),
@@ -127,28 +143,32 @@ function apart(lines, y, [low, high]) {
   return rows;
 }
 
-const PANELS = { A: "A · instrument, z_p", B: "B · instrument, z_s", C: "C · pitch, z_p", D: "D · pitch, z_s" };
+const SYMBOL = { private: "z_p", shared: "z_s" };
+const titleOf = (row) => `${row.panel} · ${row.task}, ${SYMBOL[row.subspace]}`;
 
 function figure4(place) {
   const bars = rowsOf(front().effects).filter((row) => row.delta != null && isShown({ ...row, principle: null }));
   const title = `Figure 4 · what each subspace loses and gains${several() ? ` · ${front().name}` : ""}`;
   if (!bars.length) return waits(place, title);
-  const all = bars.map((row) => ({ ...row, title: PANELS[row.panel], x: `${row.objective} ${row.lam}`,
+  const all = bars.map((row) => ({ ...row, title: titleOf(row), x: `${row.objective} ${row.lam}`,
     ids: front().cells.filter((cell) => cell.objective === row.objective && cell.lam === row.lam && (row.principle === "mean" || cell.principle === row.principle)).map((cell) => cell.id) }));
   const means = all.filter((row) => row.principle === "mean"), parts = all.length > MANY ? [] : all.filter((row) => row.principle !== "mean" && isShown(row));
   const groups = d3.groups(means.toSorted((a, b) => d3.descending(a.lam, b.lam)), (row) => row.objective)
     .toSorted(([a], [b]) => Object.keys(COLOURS).indexOf(a) - Object.keys(COLOURS).indexOf(b));
   const domain = groups.flatMap(([objective, rows]) => [...new Set(rows.map((row) => row.x)), `after ${objective}`]).slice(0, -1);
-  const facet = isNarrow(place) ? "fy" : "fx", most = d3.max(means, (row) => row.lam);
-  const svg = plotOf(place, facet === "fy" ? 640 : 270, title, {
+  const panels = d3.groups(all, (row) => row.title).map(([, [row]]) => row), most = d3.max(means, (row) => row.lam);
+  const narrow = isNarrow(place), many = !narrow && panels.length > 4; // then a row a task
+  const facets = many ? { fx: "subspace", fy: "task" } : { [narrow ? "fy" : "fx"]: "title" };
+  const scales = Object.entries(facets).map(([name, of]) => [name, { domain: distinct(all, of), label: null, axis: null, padding: name === "fy" ? 0.16 : 0.05 }]);
+  const svg = plotOf(place, many || narrow ? 160 * distinct(all, facets.fy).length : 270, title, {
     x: { domain, axis: null, padding: 0.06 }, y: { label: "↑ Δ accuracy", labelArrow: "none", grid: true, ticks: 5, nice: true },
-    [facet]: { label: null, axis: null, padding: facet === "fy" ? 0.16 : 0.05 }, marginTop: 34, marginRight: 10,
+    ...Object.fromEntries(scales), marginTop: 34, marginRight: 10,
     marks: [
-      Plot.barY(means, { [facet]: "title", x: "x", y: "delta", fill: colourOf, fillOpacity: (row) => 1 - 0.75 * (row.lam / (most || 1)), className: "bars" }),
-      Plot.ruleX(means.filter((row) => row.delta_low != null), { [facet]: "title", x: "x", y1: "delta_low", y2: "delta_high", stroke: "var(--ink)", strokeWidth: 0.9 }),
-      Plot.dot(parts, { [facet]: "title", x: "x", y: "delta", symbol: symbolOf, r: 2.4, stroke: "var(--ink)", fill: "var(--paper)", strokeWidth: 0.8, className: "parts" }),
+      Plot.barY(means, { ...facets, x: "x", y: "delta", fill: colourOf, fillOpacity: (row) => 1 - 0.75 * (row.lam / (most || 1)), className: "bars" }),
+      Plot.ruleX(means.filter((row) => row.delta_low != null), { ...facets, x: "x", y1: "delta_low", y2: "delta_high", stroke: "var(--ink)", strokeWidth: 0.9 }),
+      Plot.dot(parts, { ...facets, x: "x", y: "delta", symbol: symbolOf, r: 2.4, stroke: "var(--ink)", fill: "var(--paper)", strokeWidth: 0.8, className: "parts" }),
       Plot.ruleY([0], { stroke: "var(--ink)" }),
-      Plot.text(Object.values(PANELS), { [facet]: (text) => text, text: (text) => text, frameAnchor: "top-left", dy: -16, fontWeight: 600 })],
+      Plot.text(panels, { ...facets, text: "title", frameAnchor: "top-left", dy: -16, fontWeight: 600 })],
   });
   show(place, title, "Relative to reconstruction only, of the same seed. Bars: mean over principles, which are marked on them; from λ near 1 (light) to 0 (full).", svg);
   const told = (row) => `${row.title}: ${row.objective} λ ${row.lam}, ${row.principle === "mean" ? "mean of the principles" : row.principle}: ${number(row.delta)}${row.delta_low == null ? "" : ` (${number(row.delta_low)} to ${number(row.delta_high)})`}`;

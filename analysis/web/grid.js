@@ -76,7 +76,7 @@ function legendOf({ ends, digits, kind }) {
 function baselines(sweep) {
   const rows = sweep.configurations.filter((row) => row.kind !== "multiview");
   const list = el("div", { class: "baselines" }, rows.map((row) => {
-    const accuracies = ["pitch", "instrument"].map((task) => `${task} ${number(row[`${task}_overall`])}`).join(", ");
+    const accuracies = Object.keys(sweep.tasks).map((task) => `${task} ${number(row[`${task}_overall`])}`).join(", ");
     return mark(el("span", { role: "button" }, el("b", {}, row.kind), ` ${accuracies}`), { ids: row.ids, key: row.key, name: `${row.kind}: ${accuracies}` });
   }));
   walkable(list, [[...list.children]]);

@@ -1,12 +1,12 @@
 // Every configuration as a line over its measures, and the losses by epoch.
-const AXES = ["principle", "objective", "lam", "mse", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "smaller_margin"];
+const axesOf = () => ["principle", "objective", "lam", "mse", ...margins(), ...overalls(), "smaller_margin"];
 const SHORT = { delta_instrument: "Δ instr.", instrument_overall: "instr.", smaller_margin: "smaller Δ", mean_overall: "overall" };
-const AXES_NARROW = ["lam", "mse", "delta_pitch", "delta_instrument", "mean_overall"];
+const axesNarrow = () => ["lam", "mse", ...margins(), "mean_overall"];
 
 function parallel(place) {
   const rows = points().filter((row) => row.lam < 1), title = "Every configuration";
   if (!rows.length) return waits(place, title);
-  const axes = isNarrow(place) ? AXES_NARROW : AXES, isName = (axis) => ["principle", "objective"].includes(axis);
+  const axes = isNarrow(place) ? axesNarrow() : axesOf(), isName = (axis) => ["principle", "objective"].includes(axis);
   const scales = Object.fromEntries(axes.map((axis) => [axis, isName(axis)
     ? d3.scalePoint(distinct(rows, axis).toReversed(), [0.08, 0.92]) : d3.scaleLinear(d3.extent(rows, (row) => row[axis]), [0, 1])]));
   const parts = rows.flatMap((row) => axes.map((axis) => ({ axis, row, ids: row.ids, key: row.key, at: row[axis] == null ? NaN : scales[axis](row[axis]) })));

@@ -1,5 +1,5 @@
 // What is read: the selection's numbers, the claims, the table, where it all came from.
-const NUMBERS = ["delta_pitch", "delta_instrument", "mean_overall", "mse"];
+const numbersOf = () => [...margins(), "mean_overall", "mse"];
 
 function drawTray(place) {
   const cells = [...state.selected].map((id) => state.cells[id]).filter(Boolean);
@@ -13,8 +13,8 @@ function drawTray(place) {
   const launches = state.sweeps.filter((_, nth) => cells.some((cell) => cell.sweep === nth)).map((sweep) => sweep.launch).filter(Boolean);
   place.replaceChildren(
     el("b", {}, alone ? nameOf(alone) : counted(rows.length, "configuration")),
-    el("p", { class: "note" }, `${counted(cells.length, "cell")}, ${counted(runs.length, "finished run")}, both margins positive in ${both}. ${alone ? `Interval: ${state.document.interval}.` : "Means over those runs:"}`),
-    el("dl", { class: "numbers" }, NUMBERS.map((name) => el("div", { "data-number": name }, el("dd", {}, value(name)), el("dt", {}, MEASURES[name][0])))),
+    el("p", { class: "note" }, `${counted(cells.length, "cell")}, ${counted(runs.length, "finished run")}, ${tasks().length > 2 ? "all" : "both"} margins positive in ${both}. ${alone ? `Interval: ${state.document.interval}.` : "Means over those runs:"}`),
+    el("dl", { class: "numbers" }, numbersOf().map((name) => el("div", { "data-number": name }, el("dd", {}, value(name)), el("dt", {}, MEASURES[name][0])))),
     ...troublesOf(cells),
     code("SQL", sqlOf(cells)), code("More seeds", launches.join("\n"), "Finished runs are not trained again; every cell of the sweep gets the new seeds."),
     el("button", { class: "chip noprint", onclick: () => choose([], false) }, "clear (Esc)"));
@@ -31,9 +31,13 @@ function sqlOf(cells) {
   const quoted = (text) => `'${String(text).replaceAll("'", "''")}'`;
   return d3.groups(cells, (cell) => cell.sweep).map(([place, all]) => {
     const labels = all.map((cell) => quoted(cell.label)).join(",\n  ");
+    if (!hasPapersTasks(state.sweeps[place])) return `SELECT label, seed, task, subspace, accuracy FROM cells JOIN accuracies USING (run_id)\nWHERE part = 'test' AND sweep_id = (SELECT id FROM sweeps WHERE name = ${quoted(state.sweeps[place].sweep)}) AND label IN (\n  ${labels});`;
     return `SELECT label, seed, delta_pitch, delta_instrument, mse FROM results\nWHERE sweep = ${quoted(state.sweeps[place].sweep)} AND label IN (\n  ${labels});`;
   }).join("\n");
 }
+
+// Of others the view `results` has no margins.
+const hasPapersTasks = ({ tasks: asked }) => Object.keys(asked).length === 2 && asked.pitch === "private" && asked.instrument === "shared";
 
 const VERDICTS = { supported: "✓", contradicted: "✕", undecided: "?" };
 
@@ -44,7 +48,7 @@ function drawClaims(place) {
   const means = `Settled: the whole 95 % interval on one side of the claim's bound; † beside all the other claims too (${beside} of ${settled.length}). Press one to see the cells that it rests on.`;
   place.replaceChildren(
     el("h2", {}, `The paper's claims${several() ? ` · ${sweep.name}` : ""}`),
-    el("p", { class: "note" }, told ? `${told}. ${means}` : "No cell is finished yet."),
+    el("p", { class: "note" }, told ? `${told}. ${means}` : sweep.cells.some((cell) => cell.state === "finished") ? "They are about the paper's own pairs and tasks; this study asks otherwise." : "No cell is finished yet."),
     el("ul", {}, sweep.claims.map((claim) => el("li", { class: claim.verdict },
       el("button", { onclick: () => choose(claim.cells.map((cell) => sweep.first + cell), false) },
         el("i", { role: "img", "aria-label": `${claim.verdict}: ` }, VERDICTS[claim.verdict]),
@@ -53,7 +57,7 @@ function drawClaims(place) {
           el("small", {}, `true where ${claim.rule}`)))))));
 }
 
-const COLUMNS = ["smaller_margin", "delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "mse"];
+const columnsOf = () => ["smaller_margin", ...margins(), ...overalls(), "mse"];
 
 function drawTable(place) {
   const [by, way] = state.sort, all = state.sweeps.flatMap((sweep) => (state.everySeed ? sweep.cells : sweep.configurations)).filter(isShown);
@@ -68,9 +72,9 @@ function drawTable(place) {
     return el("td", {}, number(row[name], digits), low == null ? null : el("small", {}, `${number(low, digits)} … ${number(high, digits)}`));
   };
   const lines = rows.slice(0, most).map((row) => mark(
-    el("tr", {}, el("th", { scope: "row" }, nameOf(row), (row.state ?? "finished") === "finished" ? null : ` (${row.state})`), COLUMNS.map((name) => cell(row, name)), el("td", {}, row[last[0]] ?? "–")),
+    el("tr", {}, el("th", { scope: "row" }, nameOf(row), (row.state ?? "finished") === "finished" ? null : ` (${row.state})`), columnsOf().map((name) => cell(row, name)), el("td", {}, row[last[0]] ?? "–")),
     { ids: row.ids, key: row.key, name: nameOf(row) }));
-  const table = el("table", {}, el("thead", {}, el("tr", {}, head("name", state.everySeed ? "cell" : "configuration"), COLUMNS.map((name) => head(name, MEASURES[name][0])), head(...last))), el("tbody", {}, lines));
+  const table = el("table", {}, el("thead", {}, el("tr", {}, head("name", state.everySeed ? "cell" : "configuration"), columnsOf().map((name) => head(name, MEASURES[name][0])), head(...last))), el("tbody", {}, lines));
   walkable(table, lines.map((line) => [line]));
   place.replaceChildren(el("h2", {}, `Table · ${counted(rows.length, state.everySeed ? "cell" : "configuration")}`),
     el("div", { class: "keys" }, toggle("every seed", "everySeed", "table"), rows.length <= most ? null : el("button", { class: "chip", onclick: () => chosen("allRows", true, "table") }, `the first ${most}; show all`)),

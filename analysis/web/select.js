@@ -33,7 +33,7 @@ function point(node, x, y) {
   const cell = state.cells[node.ids[0]], alone = node.ids.length === 1 && cell.configuration.seeds > 1 ? cell : null;
   const row = alone ?? (node.key && cell.configuration), line = (name) => el("tr", {}, el("td", {}, MEASURES[name][0]), el("td", {}, withInterval(row, name)));
   tip.replaceChildren(el("b", {}, row && node.key === cell.key && !node.matches?.(".moves *") ? nameOf(row) : node.getAttribute("aria-label")),
-    row && row.delta_pitch != null ? el("table", {}, [...NUMBERS, "pitch_overall", "instrument_overall"].map(line)) : "",
+    row && margins().some((name) => row[name] != null) ? el("table", {}, [...numbersOf(), ...overalls()].map(line)) : "",
     row && !alone ? el("small", {}, row.seeds ? counted(row.seeds, "seed") + (row.seeds > 1 ? `, ${state.document.interval}` : "") : distinct(node.ids.map((id) => state.cells[id]), "state").join(", ")) : "");
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - box.width - 6))}px`;

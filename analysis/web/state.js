@@ -21,19 +21,18 @@ const MANY_FILTERS = 12; // of one kind: more are not offered
 const REACH = 24; // pixels from a mark that a finger may miss it by
 
 // name: [label, decimals, "signed" | "high" | "low": zero in the middle, or which end is the better]
-const MEASURES = {
-  smaller_margin: ["smaller margin", 2, "signed"],
-  delta_pitch: ["Δ pitch", 2, "signed"],
-  delta_instrument: ["Δ instrument", 2, "signed"],
-  mean_overall: ["overall accuracy", 2, "high"],
-  pitch_overall: ["pitch", 2, "high"],
-  instrument_overall: ["instrument", 2, "high"],
-  pitch_private: ["pitch from z_p", 2, "high"],
-  pitch_shared: ["pitch from z_s", 2, "high"],
-  instrument_private: ["instrument from z_p", 2, "high"],
-  instrument_shared: ["instrument from z_s", 2, "high"],
-  mse: ["MSE", 3, "low"],
-};
+const MEASURES = {}; // of the document's tasks
+function measuresOf(tasks) {
+  const each = (name, label, kind) => tasks.map((task) => [name(task), [label(task), 2, kind]]);
+  return Object.fromEntries([
+    ["smaller_margin", [tasks.length > 2 ? "smallest margin" : "smaller margin", 2, "signed"]],
+    ...each((task) => `delta_${task}`, (task) => `Δ ${task}`, "signed"),
+    ["mean_overall", ["overall accuracy", 2, "high"]],
+    ...each((task) => `${task}_overall`, (task) => task, "high"),
+    ...tasks.flatMap((task) => [["private", "z_p"], ["shared", "z_s"]].map(([name, symbol]) => [`${task}_${name}`, [`${task} from ${symbol}`, 2, "high"]])),
+    ["mse", ["MSE", 3, "low"]],
+  ]);
+}
 const CURVES = { valid_rec: "validation L_rec", valid_dis: "validation L_dis", valid_total: "validation loss", train_total: "training loss" };
 const COLOURS = { SIM: "var(--SIM)", SEP: "var(--SEP)", "SIM+SEP": "var(--BOTH)" };
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "wye", "hexagon", "cross"];
@@ -59,8 +58,13 @@ function load(newer) {
     state.cells.push(...cells);
     return { ...sweep, first, cells, configurations };
   });
+  for (const name of Object.keys(MEASURES)) delete MEASURES[name];
+  Object.assign(MEASURES, measuresOf(tasks()));
 }
 
+const tasks = () => [...new Set(state.sweeps.flatMap((sweep) => Object.keys(sweep.tasks)))];
+const margins = () => tasks().map((task) => `delta_${task}`);
+const overalls = () => tasks().map((task) => `${task}_overall`);
 const several = () => state.sweeps.length > 1;
 const front = () => state.sweeps[state.front];
 const isShown = (row) => Object.keys(FILTERS).every((name) => row[name] == null || !state.hidden.has(`${name}:${row[name]}`));

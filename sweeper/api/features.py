@@ -81,6 +81,7 @@ def latents(
             "instrument": np.array(cached.families)[labels.family],
             "program": labels.program,
             "velocity": labels.velocity,
+            **labels.others,
         }
     )
     if clips == "downstream":

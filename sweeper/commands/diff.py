@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 from sqlalchemy import Engine
 
+from analysis.factors import tasks_of
 from sweeper.console.listing import Fitting, listing
 from sweeper.errors import NAMED, SweeperError
 from sweeper.ledger import read
@@ -18,7 +19,6 @@ from sweeper.ledger.connect import open_reader
 from sweeper.states import State
 from sweeper.study.config import RunConfig, changes
 
-NUMBERS = ("delta_pitch", "delta_instrument", "pitch_overall", "instrument_overall", "mse")
 DIGEST = 64  # hex digits of a SHA-256
 
 
@@ -84,8 +84,9 @@ def _config(
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame) -> list[dict[str, Any]]:
     """Of each number the differences b - a of the cells that have it in both."""
-    rows = []
-    for name in NUMBERS:
+    rows, tasks = [], [task for task in tasks_of(a) if task in tasks_of(b)]
+    overalls = (f"{task}_overall" for task in tasks)
+    for name in (*(f"delta_{task}" for task in tasks), *overalls, "mse"):
         differences = (b[name].astype(float) - a[name].astype(float)).dropna()
         if len(differences):
             mean, low, high = differences.mean(), differences.min(), differences.max()

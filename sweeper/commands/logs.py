@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
+from analysis.factors import SUBSPACES
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.states import State
@@ -84,9 +85,9 @@ def runs_of(engine: Engine, sweep: str) -> Iterator[Logged]:
 
 
 def _is_score(column: str) -> bool:
-    return column in ("mse", "gamma", "valid_rec") or column.startswith(
-        ("pitch_", "instrument_", "delta_", "valid_pitch_", "valid_instrument_")
-    )
+    if column in ("mse", "gamma", "valid_rec") or column.startswith("delta_"):
+        return True
+    return column.endswith(tuple(f"_{subspace}" for subspace in SUBSPACES))
 
 
 def finite(numbers: Mapping[str, Any]) -> dict[str, float]:

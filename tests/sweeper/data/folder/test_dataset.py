@@ -272,16 +272,26 @@ baselines = ["encoder"]
 train_clips = 20
 valid_clips = 16
 downstream_clips = 18
+[study.tasks]
+pitch = "private"
+instrument = "shared"
+room = "private"
 """
 
 
-def test_a_study_of_ones_own_recordings_ends_in_results(
+def test_a_study_of_ones_own_recordings_and_factors_ends_in_results(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweeper: Sweeper
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sweeper.data.latents._cores", lambda: 1)
     Path("own.toml").write_text(GRID)
-    options = ("--dataset", "folder", "--data-root", str(mixed), "--executor", "inline")
+    rows = [
+        [*line, ("hall", "booth")[place // 2 % 2], "hoarse" * (place == 3)]
+        for place, line in enumerate(relisted(mixed))
+    ]
+    own = listed(tmp_path / "own", rows, (*HEAD, "room", "remarks"))
+    assert make_dataset(DATA, own).factors == ("pitch", "instrument", "room")
+    options = ("--dataset", "folder", "--data-root", str(own), "--executor", "inline")
     grid = ("--grid", "own.toml", "--preset", "smoke", "--device", "cpu", "--db", "own.db")
     code, out, err = sweeper("launch", *grid, *options)
     assert code == 0, out + err
@@ -291,3 +301,5 @@ def test_a_study_of_ones_own_recordings_ends_in_results(
     with Path("cells.csv").open() as file:
         cells = list(csv.DictReader(file))
     assert {(cell["dataset"], cell["state"]) for cell in cells} == {("folder", "finished")}
+    assert all(float(cell["room_overall"]) >= 0 for cell in cells)
+    assert cells[0]["delta_room"] and not cells[1]["delta_room"]

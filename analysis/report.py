@@ -170,10 +170,10 @@ def _drawn(
 
 
 def _table(trainings: Trainings, provenance: Provenance, paper: bool) -> Files:
-    table, basis = table1.data(trainings, paper), trainings.basis
+    table, basis, factors = table1.data(trainings, paper), trainings.basis, trainings.factors
     return {
-        "table-1.md": _text(table1.markdown(table, basis), provenance),
-        "table-1.tex": table1.latex(table, basis, provenance.line).encode(),
+        "table-1.md": _text(table1.markdown(table, basis, factors), provenance),
+        "table-1.tex": table1.latex(table, basis, provenance.line, factors).encode(),
         "table-1.csv": _csv(table),
     }
 

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.configurations import RECONSTRUCTION_ONLY
 from analysis.estimates import configurations, with_edges
 from analysis.factors import PAPER as FACTORS
-from analysis.factors import tasks_of
+from analysis.factors import Factors, tasks_of
 from analysis.markdown import markdown_table, mean_and_spread, number
 from analysis.selection import PAPER_SELECTION, select
 from analysis.trainings import VARIED, Trainings
@@ -80,13 +80,13 @@ def _paper(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(numbers, columns=[f"paper_{name}" for name in heads])
 
 
-def caption(table: pd.DataFrame, basis: str) -> str:
+def caption(table: pd.DataFrame, basis: str, factors: Factors = FACTORS) -> str:
     """What the numbers are, how the first row was selected, and what the intervals rest on."""
     chosen = table[table["chosen"]]
     rule = "No configuration could be chosen yet."
     if len(chosen):
         rule = f"{chosen['name'].iloc[0]} was chosen by this rule: {chosen['rule'].iloc[0]}."
-    papers = f"{PAPER_SELECTION} is the paper's choice. " * (PAPER_SELECTION in set(table["name"]))
+    papers = f"{PAPER_SELECTION} is the paper's choice. " * (factors == FACTORS)
     others = "the task" if len(tasks_of(table)) == 2 else "tasks"
     return (
         "Table 1. Test accuracy of linear probes on z_p ⊕ z_s (overall), and margins Δ between "
@@ -128,14 +128,16 @@ def _cell(row: pd.Series, measure: str, best: str) -> str:
     return text if math.isnan(paper) else f"{text} [{number(paper)}]"
 
 
-def markdown(table: pd.DataFrame, basis: str) -> str:
-    return f"{markdown_table(cells(table), rule='---:')}\n\n{caption(table, basis)}\n"
+def markdown(table: pd.DataFrame, basis: str, factors: Factors = FACTORS) -> str:
+    return f"{markdown_table(cells(table), rule='---:')}\n\n{caption(table, basis, factors)}\n"
 
 
-def latex(table: pd.DataFrame, basis: str, foot: str) -> str:
+def latex(table: pd.DataFrame, basis: str, foot: str, factors: Factors = FACTORS) -> str:
     """A table for the booktabs package."""
     rows = [" & ".join(map(_latex, line)) + r" \\" for line in cells(table).to_numpy().tolist()]
-    described = caption(table, basis).removeprefix("Table 1. ")  # LaTeX numbers its tables itself
+    described = caption(table, basis, factors).removeprefix(
+        "Table 1. "
+    )  # LaTeX numbers its tables itself
     tasks, pair = tasks_of(table), r" & $\Delta$ & Overall"
     heads = "".join(rf" & \multicolumn{{2}}{{c}}{{{task.capitalize()}}}" for task in tasks)
     rules = (rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(len(tasks)))

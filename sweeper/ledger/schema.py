@@ -192,7 +192,9 @@ class Accuracy(Base):
 
     run_id: Mapped[int] = _of_score()
     part: Mapped[str] = mapped_column(primary_key=True)  # validation or test
-    task: Mapped[str] = mapped_column(primary_key=True)  # pitch or instrument
+    task: Mapped[str] = mapped_column(
+        primary_key=True
+    )  # pitch, instrument, or another of the study's
     subspace: Mapped[str] = mapped_column(primary_key=True)  # private, shared or overall
     accuracy: Mapped[float]
 
@@ -228,7 +230,7 @@ class ProbeClip(Base):
     latents: Mapped[str] = mapped_column(primary_key=True)  # their fingerprint
     position: Mapped[int] = mapped_column(primary_key=True)  # among the downstream clips
     part: Mapped[str]
-    labels: Mapped[str] = mapped_column(Text)  # JSON: the class of each task, program, velocity
+    labels: Mapped[str] = mapped_column(Text)  # JSON: its label by each factor, and its program
     note: Mapped[int]  # clips of one instrument and pitch have the same number
     twin: Mapped[bool]  # whether the probes were trained on another clip of the same note
 

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from models.evaluation import features_of, probe_encoder, probe_pack
+from models.native.probes import probe
 from models.pack.runs import PackRun
 from models.pack.trainer import PackTrainer
 from models.probes import Draws, ProbeSplit, ProbeTask, train_probes
-from models.reference import probe
+from models.reference import probe as plain_probe
 from models.spec import LossSpec, ModelSpec, ProbeSpec, TrainingSpec
 from tests.models.conftest import make_clips
 
@@ -57,7 +58,7 @@ def plain_probes(x, tasks, split, spec, seed):
     for task, name in make_heads(blocks, width, tasks, Draws(seed)):
         draws = Draws(seed)
         head = make_heads(blocks, width, tasks, draws)[task, name]
-        valid, test = probe(
+        valid, test = plain_probe(
             head,
             inputs(x, name),
             torch.as_tensor(tasks[task].labels),
@@ -278,15 +279,15 @@ def test_away_from_a_cpu_bytes_decide_how_many_runs_are_probed_at_once(trained, 
 
     def probing(features, *rest):
         sizes.append(len(features))
-        return train_probes(features, *rest)
+        return probe(features, *rest)
 
     expected = scores()
     features, _ = features_of(results[0], latents, MODEL)
     monkeypatch.setattr("models.probes.CHUNK", {})
     monkeypatch.setattr("models.probes.CHUNK_BYTES", 3 * 4 * features.numel() - 1)
-    monkeypatch.setattr("models.evaluation.train_probes", probing)
+    monkeypatch.setattr("models.evaluation.probe", probing)
     assert scores() == expected
-    assert sizes == [2, 2, 1, 1]  # with dropout and without
+    assert sizes == [2, 1]
 
 
 def test_the_raw_encoder_is_probed_on_its_own_latents():

@@ -38,7 +38,7 @@ def pareto(trainings: Trainings, samples: int = SAMPLES) -> pd.DataFrame:
         table[f"{axis}_low"] = [each.low for each in intervals]
         table[f"{axis}_high"] = [each.high for each in intervals]
     table["front"] = on_front(*(value[:, 0].mean(axis=0) for value in values.values()))
-    return table.assign(membership=_membership(values[AXES[0]], values[AXES[1]], samples))
+    return table.assign(membership=membership(values[AXES[0]], values[AXES[1]], samples))
 
 
 def on_front(x: Array, y: Array) -> NDArray[np.bool_]:
@@ -48,8 +48,11 @@ def on_front(x: Array, y: Array) -> NDArray[np.bool_]:
     return np.asarray(~(no_worse & better).any(axis=-1))
 
 
-def _membership(x: Array, y: Array, samples: int) -> Array:
-    """`x` and `y` are [seed, sample, point], as measured first."""
+def membership(x: Array, y: Array, samples: int) -> Array:
+    """How often each point is on the front of drawn seeds and notes.
+
+    `x` and `y` are [seed, sample, point], as measured first.
+    """
     seeds, drawn = x.shape[:2]
     random = np.random.default_rng(0)
     counts = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=samples) / seeds

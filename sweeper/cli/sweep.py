@@ -285,18 +285,43 @@ def serve(
 
 def search(
     name: Name = None,
-    trials: Annotated[int, typer.Option(help="Cells to add to the sweep.")] = 16,
+    trials: Annotated[int, typer.Option(help="Configurations to add to the sweep.")] = 16,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS=RANGE",
+            help="What may be chosen: lam=0.1:0.9, loss.temperature=0.05:2:log, "
+            "training.epochs=2:8, loss.gamma=0.5:5, or values with commas between; may be "
+            "repeated. By default the grid's [search], else its principles, objectives and axes, "
+            "and λ in steps of 0.05.",
+        ),
+    ] = None,
+    principle: Annotated[
+        list[str] | None, typer.Option(help="A principle to choose from; may be repeated.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="An objective to choose from; may be repeated.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(show_default="the sweep's", help="Seeds 0 … N-1 of every configuration."),
+    ] = None,
     db: DbToWrite = None,
     address: Address = None,
     executor: Executor = Where.ray,
 ) -> None:
-    """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them."""
+    """Look between the grid's points: Optuna proposes cells, the sweep trains and keeps them.
+
+    The same command after an interruption goes on. An Optuna study is kept beside the database.
+    """
     from sweeper.commands.launch import executor_of
     from sweeper.commands.search import search as look
     from sweeper.ledger.url import to_write
 
+    named = {"principle": principle, "objective": objective}
+    asked = [*(over or ()), *(f"{axis}={','.join(of)}" for axis, of in named.items() if of)]
     made_by = executor_of(executor.value, address)
-    raise typer.Exit(look(to_write(db), name, trials, made_by, console()))
+    raise typer.Exit(look(to_write(db), name, trials, made_by, console(), asked, seeds))
 
 
 def export(

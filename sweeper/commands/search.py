@@ -1,172 +1,240 @@
-"""Beyond the grid: Optuna proposes cells between its points, the ledger remembers them.
+"""Beyond the grid: Optuna proposes configurations, the ledger remembers them.
 
-A proposal is an ordinary cell (principle, objective, λ in steps of 0.05) of the sweep, so it is
-trained, stored, resumed and drawn like any other, and one that the sweep holds already costs
-nothing. The study is made anew from the ledger each time: interrupted searches lose nothing.
+A proposal is an ordinary cell of the sweep, one a seed, so it is trained, stored, resumed and drawn
+like any other; whatever the sweep holds teaches Optuna too. The study is made anew from the ledger
+each time: the same command after an interruption does what is missing, and nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import random
-import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Sequence
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.pareto import AXES
+from analysis.searched import REFERENCE, Points, compared, front
 from sweeper.commands.launch import train
 from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
 from sweeper.ledger import read
 from sweeper.ledger.connect import open_reader, writer
+from sweeper.ledger.history import history
+from sweeper.ledger.url import database_url, is_sqlite
 from sweeper.ledger.write import Ledger
 from sweeper.states import State
-from sweeper.study.grid import Cell, Grid, load_grid
+from sweeper.storage.optuna_file import mirror
+from sweeper.study.axes import Point
+from sweeper.study.config import RunConfig
+from sweeper.study.grid import Cell
+from sweeper.study.propose import Known, propose
+from sweeper.study.ranges import ranges_of
 from sweeper.study.request import Request
-from sweeper.sweep import register, study_of
+from sweeper.study.space import Space
+from sweeper.sweep import plan_of, register, study_of, widened
 
 if TYPE_CHECKING:
-    import optuna
-
     from sweeper.driver.execute import Executor
 
-STEP = 0.05  # of λ: finer differences drown in the noise of one seed
-ROUND = 8  # proposals trained together before Optuna sees what they scored
+ROUND = 8  # configurations trained together before Optuna sees what they scored
 SEED = 0
-ASKS = 20  # of Optuna, for each cell that a round is to have
 
 # Both are maximised, on validation accuracies: the test clips choose nothing.
 GOALS = ("the smaller margin", "mean overall accuracy")
 
+_HEADS = ("smaller Δ", "accuracy − λ = 1's", "on it in")
+
+ConfigOf = Callable[[Cell], RunConfig]
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is searched: a space, with so many seeds a configuration."""
+
+    space: Space
+    seeds: int
+    config_of: ConfigOf
+
+    def cells(self, point: Point, trial: int) -> list[tuple[Cell, RunConfig]]:
+        """A configuration's cells, one a seed, on those axes that play a part in them."""
+        found = []
+        for seed in range(self.seeds):
+            cell = dataclasses.replace(self.space.cell(point, seed), trial=trial)
+            run = self.config_of(cell)
+            found.append((cell.along(run), run))
+        return found
+
+    def key_of(self, point: Point) -> str:
+        """The key of a configuration's run with seed 0: of equal trainings it is equal."""
+        return self.config_of(self.space.cell(point, 0)).key
+
 
 def search(
-    db: str, name: str | None, trials: int, executor: Callable[[], Executor], console: Console
+    db: str,
+    name: str | None,
+    trials: int,
+    executor: Callable[[], Executor],
+    console: Console,
+    over: Sequence[str] = (),
+    seeds: int | None = None,
 ) -> int:
-    """Adds `trials` cells to a sweep, each round where the last one looked best."""
+    """Adds `trials` configurations to a sweep, each round where the last one looked best."""
     if trials < 1:
         raise SweeperError(f"--trials {trials}: at least 1 is needed")
     open_reader(db).dispose()
     with writer(db) as engine, Ledger.of(engine, read.find_sweep(engine, name).name) as ledger:
         sweep = read.sweep_of(engine, ledger.sweep_id)
-        request, code, added = Request.of(sweep.name, sweep.options), 0, 0
-        config_of = study_of(request, request.load_grid())
-        while added < trials and code in (0, 2):
-            rows = read.results(engine, sweep.name)
-            cells = propose(rows, request, min(ROUND, trials - added), added)
-            if not cells:
-                break
-            added += len(cells)
-            register(ledger, request, [(cell, config_of(cell)) for cell in cells])
+        request = Request.of(sweep.name, sweep.options)
+        found, code = searched(request, over, seeds), 0
+        target = _target(ledger, found, trials, console)
+        if plan_of(ledger).missing():  # of a search that was interrupted, and of the sweep
             code = train(ledger, db, executor, False, console)
-        rows = read.results(engine, sweep.name)
-    if added < trials and code in (0, 2):
-        console.print(
-            f"{counted(added, 'cell')} left to ask: the sweep holds every point of the space"
-        )
-    console.print(_front(rows))
+        start = target - trials
+        while (have := _asked(ledger)) < target and code in (0, 2):
+            room = min(ROUND - (have - start) % ROUND, target - have)
+            held = read.cells_of(engine, ledger.sweep_id)
+            known = known_of(held, read.results(engine, sweep.name), found)
+            keys = {run.key for _, run in held}
+            points = propose(found.space, known, room, found.key_of, keys, SEED + have)
+            if not points:
+                break
+            cells = [each for n, p in enumerate(points, have) for each in found.cells(p, n)]
+            register(ledger, widened(request, cells), cells)
+            code = train(ledger, db, executor, False, console)
+            _mirror(db, ledger, found)
+        done, rows = _asked(ledger) - start, read.results(engine, sweep.name)
+        study = _mirror(db, ledger, found)
+    if done < trials and code in (0, 2):
+        console.print(f"{counted(done, 'configuration')} left to ask: the sweep holds every other")
+    _conclude(rows, study, console)
     return code
 
 
-def propose(rows: pd.DataFrame, request: Request, count: int, round_seed: int) -> list[Cell]:
-    """At most `count` cells that the sweep's `rows` lack, fewer only when the space has no more.
-
-    A function of the rows, so that a search is repeatable.
-    """
-    study, space = _study(rows, request, round_seed)
-    held = set(rows["label"])
-    free = {cell.label: cell for cell in _points(request) if cell.label not in held}
-    proposed: dict[str, Cell] = {}
-    for _ in range(ASKS * count):  # Optuna asks for what it knows already, more often than not
-        if len(proposed) == min(count, len(free)):
-            break
-        point = study.ask(space).params
-        cell = Cell("multiview", 0, point["principle"], point["objective"], round(point["lam"], 2))
-        if cell.label in free:
-            proposed[cell.label] = cell
-    rest = [cell for label, cell in free.items() if label not in proposed]
-    random.Random(SEED + round_seed).shuffle(rest)
-    return [*proposed.values(), *rest[: min(count, len(free)) - len(proposed)]]
-
-
-def _points(request: Request) -> list[Cell]:
-    """Every point of the space."""
-    grid = _space_of(request)
-    lambdas = tuple(round(STEP * number, 2) for number in range(round(1 / STEP)))
-    return dataclasses.replace(grid, lambdas=lambdas, baselines=()).cells(1)
-
-
-def _space_of(request: Request) -> Grid:
-    """The request's grid, with all principles where it has none."""
+def searched(request: Request, over: Sequence[str], seeds: int | None) -> Search:
+    """What is asked for, checked. Raises SweeperError for an axis or a value that is none."""
     grid = request.load_grid()
-    return dataclasses.replace(grid, principles=grid.principles or load_grid("full").principles)
+    try:
+        space = Space.of(grid, ranges_of(over))
+        if seeds is not None and seeds < 1:
+            raise ValueError(f"--seeds {seeds}: at least 1 is needed")
+        found = Search(space, seeds or request.seeds, study_of(request, grid))
+        first = {axis: value for axis, value in reversed(list(space.corners()))}
+        for axis, value in space.corners():
+            found.key_of({**first, axis: value})
+    except ValueError as error:
+        raise SweeperError(f"search: {error}") from None
+    return found
 
 
-def _study(
-    rows: pd.DataFrame, request: Request, round_seed: int
-) -> tuple[optuna.Study, dict[str, optuna.distributions.BaseDistribution]]:
-    """An Optuna study that has seen the finished rows, and the space that it may ask in."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = distributions(request)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=SEED + round_seed, n_startup_trials=ROUND, constant_liar=True
-        )
-    study = optuna.create_study(directions=["maximize"] * len(GOALS), sampler=sampler)
-    grid, rows = _space_of(request), finished(rows)
-    inside = rows["principle"].isin(grid.principles) & rows["objective"].isin(grid.objectives)
-    for _, row in rows[inside].iterrows():
-        study.add_trial(_trial(row, space))
-    return study, space
+def _asked(ledger: Ledger) -> int:
+    """How many configurations searches have put into the sweep."""
+    cells = read.cells_of(ledger.engine, ledger.sweep_id)
+    return max((cell.trial + 1 for cell, _ in cells if cell.trial is not None), default=0)
 
 
-def distributions(request: Request) -> dict[str, optuna.distributions.BaseDistribution]:
-    """The space: the grid's principles and objectives, every λ between 0 and 1."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
+def _target(ledger: Ledger, found: Search, trials: int, console: Console) -> int:
+    """How many the sweep is to hold in the end; the same command goes on where it stopped."""
+    asked = _asked(ledger)
+    settings = f"{trials} trials over {found.space}, {counted(found.seeds, 'seed')}"
+    noted = [one for one in history(ledger.engine, ledger.sweep_id) if one.kind == "search"]
+    last = re.fullmatch(r"(\d+) to (\d+): (.*)", noted[-1].detail) if noted else None
+    if last and last[3] == settings and asked < int(last[2]):
+        there = f"{asked - int(last[1])} of {trials} configurations are there"
+        console.print(f"going on with a search that was interrupted: {there}")
+        return int(last[2])
+    ledger.note("search", f"{asked} to {asked + trials}: {settings}")
+    return asked + trials
 
-    grid = _space_of(request)
-    return {
-        "principle": CategoricalDistribution(grid.principles),
-        "objective": CategoricalDistribution(grid.objectives),
-        "lam": FloatDistribution(0.0, 1.0 - STEP, step=STEP),
-    }
+
+def trials_of(
+    held: Sequence[tuple[Cell, RunConfig]], rows: pd.DataFrame, found: Search
+) -> dict[str, tuple[Point, list[float] | None]]:
+    """Each configuration of the sweep that is a point of the space, and its goals.
+
+    By name, as labels have it less the seed. Goals are means over the search's seeds; None where
+    one of them has failed or diverged. Those with seeds still to train are left out.
+    """
+    points = {_name(cell.label): found.space.point_of(run) for cell, run in held}
+    rows = rows[(rows["seed"] < found.seeds) & (rows["kind"] == "multiview") & (rows["lam"] < 1)]
+    values = finished(rows).set_index("label")[list(GOALS)]
+    trials: dict[str, tuple[Point, list[float] | None]] = {}
+    for name, cells in rows.groupby(rows["label"].map(_name), sort=False):
+        point = points.get(str(name))
+        if point is None or len(cells) < found.seeds:
+            continue
+        goals = values.reindex(cells["label"])
+        if not goals.isna().any(axis=None):
+            trials[str(name)] = point, [float(value) for value in goals.mean()]
+        elif cells["state"].isin([State.FAILED, State.DIVERGED, State.BLOCKED]).any():
+            trials[str(name)] = point, None
+    return trials
+
+
+def known_of(held: Sequence[tuple[Cell, RunConfig]], rows: pd.DataFrame, found: Search) -> Known:
+    """What Optuna is to know of the sweep."""
+    trials = trials_of(held, rows, found).values()
+    return [(point, values) for point, values in trials if values is not None]
+
+
+def _mirror(db: str, ledger: Ledger, found: Search) -> str:
+    """Writes the search for optuna-dashboard; returns what to type for it, or why there is none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    url, sweep = database_url(db), read.sweep_of(ledger.engine, ledger.sweep_id)
+    beside = Path(url.database or db) if is_sqlite(url) else Path(f"{sweep.name}.db")
+    rows = read.results(ledger.engine, sweep.name)
+    trials = trials_of(read.cells_of(ledger.engine, ledger.sweep_id), rows, found)
+    try:
+        file = beside.with_suffix(".optuna.db")
+        return f"optuna-dashboard {mirror(file, sweep.name, found.space, GOALS, trials)}"
+    except (OSError, SQLAlchemyError) as error:
+        return f"no study for optuna-dashboard: {str(error).splitlines()[0]}"
+
+
+def _conclude(rows: pd.DataFrame, study: str, console: Console) -> None:
+    """Prints the front, and what it is worth beside the grid's."""
+    try:
+        points = Points.of(rows)
+    except ValueError as error:
+        console.print(f"no front yet: {error}", markup=False)
+        return
+    table = Table("Pareto front on test", *_HEADS, box=None, header_style="dim")
+    for _, row in front(points).iterrows():
+        name = Text(printable(row["name"]), style="bold" if row["searched"] else "")
+        margin, change = (f"{row[axis]:+.3f}" for axis in reversed(AXES))
+        table.add_row(name, margin, change, f"{row['membership']:.0%} of draws")
+    console.print(table)
+    volumes = Table("hypervolume", "", "of", box=None, header_style="dim")
+    for what, (count, volume) in compared(points).items():
+        interval = "" if isnan(volume.half()) else f"[{volume.low:.4f}, {volume.high:.4f}]"
+        volumes.add_row(what, f"{volume.mean:.4f} {interval}", str(count))
+    console.print(volumes, markup=False)
+    console.print(
+        "of fronts chosen on validation, on test, 0 < λ < 1, "
+        f"{counted(len(points.seeds), 'seed')}; above an accuracy of {REFERENCE[0]:g} from λ = 1's "
+        f"and a margin of {REFERENCE[1]:g}",
+        style="dim",
+    )
+    console.print(study, markup=False, style="dim")
+
+
+def _name(label: str) -> str:
+    return label.rpartition(" seed ")[0]
 
 
 def finished(rows: pd.DataFrame) -> pd.DataFrame:
-    """Finished cells of seed 0 with both losses, with a column for each goal."""
+    """Finished cells with both losses, with a column for each goal."""
     rows = rows[(rows["kind"] == "multiview") & (rows["state"] == State.FINISHED)]
-    rows = rows[(rows["lam"] < 1) & (rows["seed"] == 0)].copy()
+    rows = rows[rows["lam"] < 1].copy()
     pitch = rows["valid_pitch_private"] - rows["valid_pitch_shared"]
     instrument = rows["valid_instrument_shared"] - rows["valid_instrument_private"]
     rows[GOALS[0]] = pd.concat([pitch, instrument], axis=1).min(axis=1)
     rows[GOALS[1]] = (rows["valid_pitch_overall"] + rows["valid_instrument_overall"]) / 2
     return rows
-
-
-def _trial(row: Any, space: dict[str, Any]) -> optuna.trial.FrozenTrial:
-    import optuna
-
-    nearest = STEP * math.floor(row["lam"] / STEP + 0.5)
-    lam = round(min(nearest, 1 - STEP), 2)
-    params = {"principle": row["principle"], "objective": row["objective"], "lam": lam}
-    values = [float(row[goal]) for goal in GOALS]
-    return optuna.trial.create_trial(params=params, distributions=space, values=values)
-
-
-def _front(rows: pd.DataFrame) -> Table:
-    """The cells that no other beats on both goals, best margin first."""
-    rows = finished(rows).sort_values(list(GOALS), ascending=False)
-    table = Table("Pareto front", *GOALS, box=None, header_style="dim")
-    best = -math.inf
-    for _, row in rows.iterrows():
-        if row[GOALS[1]] > best:
-            best = row[GOALS[1]]
-            table.add_row(Text(printable(row["label"])), *(f"{row[goal]:+.3f}" for goal in GOALS))
-    return table

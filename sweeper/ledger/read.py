@@ -110,9 +110,10 @@ def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
 
 
 def _cell(row: CellRow) -> Cell:
-    further = {name: value for name, value in json.loads(row.point).items() if "." in name}
-    axes = tuple(further.items())
-    cell = Cell(row.kind, row.seed, row.principle, row.objective, row.lam, axes=axes)
+    point = json.loads(row.point)
+    axes = tuple((name, value) for name, value in point.items() if "." in name)
+    named = (row.principle, row.objective, row.lam)
+    cell = Cell(row.kind, row.seed, *named, axes=axes, trial=point.get("trial"))
     if cell.label == row.label:
         return cell
     encoder = row.label.removeprefix(f"{row.kind} ").removesuffix(f" seed {row.seed}")

@@ -61,7 +61,7 @@ class Axes:
 
 def axes_of(document: Mapping[str, Any]) -> Axes:
     """The tables `axes`, `zip` and `where` of a grid file. Misplaced says what is wrong."""
-    values = dict(_flat(document.get("axes", {})))
+    values = dict(flat(document.get("axes", {})))
     for name, of_axis in values.items():
         if name not in fields():
             raise Misplaced(unknown("axis", name, [*NAMED, *fields()]), f"axes.{name}")
@@ -75,23 +75,25 @@ def axes_of(document: Mapping[str, Any]) -> Axes:
 
 def _value(axis: str, value: Any) -> Any:
     """As the field has it, so that 1 and 1.0 are one run."""
-    section, _, name = axis.partition(".")
-    floating = axis.startswith(OPTIONS) or isinstance(
-        getattr(getattr(Preset(), section), name), float
-    )
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if floating and whole else _frozen(value)
+    return float(value) if is_floating(axis) and whole else _frozen(value)
+
+
+def is_floating(axis: str) -> bool:
+    """Whether the field of an axis holds a number that may be broken."""
+    section, _, name = axis.partition(".")
+    return axis.startswith(OPTIONS) or isinstance(getattr(getattr(Preset(), section), name), float)
 
 
 def _frozen(value: Any) -> Any:
     return tuple(float(each) for each in value) if isinstance(value, list) else value
 
 
-def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """`axes.loss.temperature` and `axes."loss.temperature"` are the same."""
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{field}", inner) for field, inner in _flat(value))
+            yield from ((f"{name}.{field}", inner) for field, inner in flat(value))
         else:
             yield name, value
 

@@ -17,11 +17,12 @@ from models.names import unknown
 from models.spec import BASELINES, CL, OBJECTIVES
 from sweeper import plugins
 from sweeper.errors import SweeperError
-from sweeper.study.axes import NAMED, OPTIONS, Axes, Point, axes_of, kept, placed, plays_part
+from sweeper.study.axes import NAMED, OPTIONS, Axes, Point, axes_of, flat, kept, placed, plays_part
 from sweeper.study.code import options_of, own_options, principle_code
 from sweeper.study.config import RunConfig
 from sweeper.study.grid_file import GridFile, Misplaced, twice
 from sweeper.study.presets import Preset
+from sweeper.study.ranges import Ranges, range_of
 
 LAMBDAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -37,6 +38,7 @@ class Cell:
     lam: float | None = None
     encoder: str | None = None  # told only in a sweep that compares several
     axes: tuple[tuple[str, Any], ...] = ()  # its place on the grid's further axes: see axes.py
+    trial: int | None = None  # of `sweeper search`, that asked for it; the grid's have none
 
     def __post_init__(self) -> None:
         frozen = ((name, tuple(v) if isinstance(v, list) else v) for name, v in self.axes)
@@ -56,8 +58,8 @@ class Cell:
 
     @property
     def point(self) -> Point:
-        """Its place on every axis that it has one on."""
-        named = {axis: getattr(self, axis) for axis in (*NAMED, "encoder")}
+        """Its place on every axis that it has one on; of a search, its trial too."""
+        named = {axis: getattr(self, axis) for axis in (*NAMED, "encoder", "trial")}
         return {axis: v for axis, v in (named | dict(self.axes)).items() if v is not None}
 
     def along(self, run: RunConfig) -> Cell:
@@ -76,6 +78,7 @@ class Grid:
     lambdas: tuple[float, ...] = LAMBDAS
     baselines: tuple[str, ...] = ()
     axes: Axes = field(default_factory=Axes)
+    search: Ranges = field(default_factory=dict)  # of `sweeper search`: [search]
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     file: GridFile | None = field(default=None, repr=False, compare=False)
     factors: Factors = field(default_factory=Factors)
@@ -135,7 +138,7 @@ GRIDS = {
 }
 _SECTIONS = ("data", "model", "loss", "training", "probe")
 _AXES = ("principles", "objectives", "lambdas", "baselines")
-_FURTHER = ("axes", "zip", "where", "plugins", "study")
+_FURTHER = ("axes", "zip", "where", "plugins", "search", "study")
 # The paper's axes by their names in [axes].
 _SYNONYMS = dict(zip(NAMED, _AXES, strict=False))
 
@@ -203,8 +206,9 @@ def _from_document(file: GridFile, document: dict[str, Any]) -> Grid:
         section, _, field = name.partition(".")
         if field in overrides.get(section, {}):
             raise Misplaced(f"{name} is an axis, and [{section}] has it too", name)
+    named: dict[str, Any] = {"search": _search(document.get("search", {})), "factors": factors}
     stem = Path(file.name).stem
-    return Grid(stem, **axes, axes=further, overrides=overrides, file=file, factors=factors)
+    return Grid(stem, **axes, axes=further, overrides=overrides, file=file, **named)
 
 
 def _factors(document: Any) -> Factors:
@@ -212,6 +216,16 @@ def _factors(document: Any) -> Factors:
         return Factors.of(document)
     except WrongFactors as wrong:
         raise Misplaced(str(wrong), wrong.key, values=wrong.values) from None
+
+
+def _search(table: Any) -> Ranges:
+    if not isinstance(table, dict):
+        raise Misplaced("[search] must be one table of ranges", "search")
+    found = {}
+    for axis, given in flat(table):
+        with _at(f"search.{axis}", given):
+            found[axis] = range_of(axis, given)
+    return found
 
 
 def _with_synonyms(document: Mapping[str, Any]) -> dict[str, Any]:

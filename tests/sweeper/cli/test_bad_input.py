@@ -115,6 +115,7 @@ OPTIONS: list[tuple[str, str]] = [
     ("resume --db postgresql+psycopg://nobody@127.0.0.1:1/x", "refused"),
     ("resume a b", "unexpected extra argument"),
     ("search --trials 1e3", "--trials"),
+    ("search --trials 0", "--trials 0: at least 1 is needed"),
     ("status --wacth", "No such option: --wacth"),
     ("status --db x.db?", "no database at x.db?"),
     ("report --figure two", "--figure"),

@@ -20,11 +20,17 @@ from analysis.intervals import interval
 from analysis.markdown import markdown_table
 from analysis.places import Place, fits, name_of_place, places_of, whole_places
 from analysis.results import Results, provenance_of
+from analysis.searched import off_grid
 from analysis.trainings import Trainings
 
 
 def facets(results: Results) -> dict[str, Results]:
-    """The grids of a sweep, by name (`temperature=0.1`); one without a name where it is one."""
+    """The grids of a sweep, by name (`temperature=0.1`); one without a name where it is one.
+
+    What a search asked for on further axes is on no grid: see `searched`.
+    """
+    if (searched := off_grid(results.frame)).any():
+        results = replace(results, frame=results.frame[~searched].reset_index(drop=True))
     places = places_of(results.frame)
     wholes = list(whole_places(places))
     if not wholes:

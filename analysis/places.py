@@ -32,6 +32,13 @@ def whole_places(places: list[Place]) -> Iterator[Place]:
     if not most:
         return
     whole = [place for place in distinct.values() if len(place) == most]
+    if most == len(values):  # each is a combination: of a search's there would be too many
+        ranks = {axis: list(of_axis) for axis, of_axis in values.items()}
+        yield from sorted(
+            ({axis: place[axis] for axis in values} for place in whole),
+            key=lambda place: [ranks[axis].index(json.dumps(place[axis])) for axis in values],
+        )
+        return
     for chosen in itertools.product(*(of_axis.values() for of_axis in values.values())):
         combination = dict(zip(values, chosen, strict=True))
         if any(fits(place, combination) for place in whole):

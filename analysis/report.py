@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import facets, findings, table1, views
+from analysis import facets, findings, searched, table1, views
 from analysis.comparison import Comparison
 from analysis.factors import PAPER, Factors
 from analysis.figures import (
@@ -122,10 +122,12 @@ def report_facets(
     """
     grids = facets.facets(results)
     if set(grids) == {""}:
-        return report(results, figures, tables, out, formats, paper)
+        written = report(grids[""], figures, tables, out, formats, paper)
+        return Written([*written.paths, *_search(results, out)], written.omitted)
     table = facets.compared(results)
     text = _text(facets.markdown(table), results.provenance)
     paths = write_files({"axes.md": text, "axes.csv": _csv(facets.numbers(table))}, out)
+    paths += _search(results, out)
     omitted = []
     for name, grid in grids.items():
         written = report(grid, figures, tables, out / name.replace("/", "-"), formats, paper)
@@ -190,6 +192,17 @@ def _views(results: Results) -> Files:
     table = views.views(results)
     text = _text(views.markdown(table, results.factors), results.provenance)
     return {"views.md": text, "views.csv": _csv(table)}
+
+
+def _search(results: Results, out: Path) -> list[Path]:
+    """`search.md` of a sweep that was searched, once there is a front."""
+    try:
+        points = searched.Points.of(results.frame)
+    except ValueError:
+        return []
+    if not points.searched.any():
+        return []
+    return write_files({"search.md": _text(searched.markdown(points), results.provenance)}, out)
 
 
 def _picture(figure: Figure, format: str) -> bytes:

@@ -7,6 +7,7 @@ it is worth is measured on test, in each seed: the area between it and REFERENCE
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from analysis.configurations import finished_runs
 from analysis.intervals import Interval, interval
+from analysis.markdown import markdown_table
 from analysis.pareto import AXES, membership, on_front
+from analysis.places import places_of
 from analysis.results import MARGINS
 from analysis.trainings import Array
 
@@ -42,7 +45,7 @@ class Points:
         """
         runs = finished_runs(frame[frame["kind"] == "multiview"])
         runs["name"] = runs["label"].str.rpartition(" seed ")[0]
-        runs["trial"] = [json.loads(point or "{}").get("trial") for point in runs["point"]]
+        runs["trial"] = _trials(runs)
         asked = runs.dropna(subset=["trial"])
         seeds = tuple(sorted((asked if len(asked) else runs)["seed"].unique()))
         runs = runs[runs["seed"].isin(seeds)]
@@ -74,6 +77,20 @@ class Points:
         front = places[on_front(*(value[:, places].mean(axis=0) for value in self.valid))]
         x, y = (value[:, front] for value in self.test)
         return np.array([hypervolume(*each) for each in zip(x, y, strict=True)])
+
+
+def off_grid(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Which cells a search asked for on axes beside principle, objective and λ."""
+    trials, places = _trials(frame), places_of(frame)
+    further = [trial is not None and bool(p) for trial, p in zip(trials, places, strict=True)]
+    return pd.Series(further, index=frame.index, dtype=bool)
+
+
+def _trials(frame: pd.DataFrame) -> list[int | None]:
+    """Of each cell the search's trial; None of the grid's, and of an older database's."""
+    if "point" not in frame:
+        return [None] * len(frame)
+    return [json.loads(point or "{}").get("trial") for point in frame["point"]]
 
 
 def hypervolume(x: Array, y: Array, reference: tuple[float, float] = REFERENCE) -> float:
@@ -118,6 +135,46 @@ def compared(points: Points) -> dict[str, tuple[int, Interval]]:
         found["searched − grid's at equal cost"] = count, found["searched"][1] - equal
         found["both"] = len(own), points.volumes(own | grid)
     return {what: (n, interval(values[:, None])) for what, (n, values) in found.items()}
+
+
+def told(points: Points) -> str:
+    """What the front and the hypervolumes are of: a sentence."""
+    seeds = "1 seed" if len(points.seeds) == 1 else f"{len(points.seeds)} seeds"
+    return (
+        f"Fronts are chosen on validation and measured on test, 0 < λ < 1, {seeds} [95 %]; above "
+        f"an accuracy of {REFERENCE[0]:g} from λ = 1's and a margin of {REFERENCE[1]:g}."
+    )
+
+
+def shown(volume: Interval) -> str:
+    """`0.0138 [0.0101, 0.0175]`, in accuracy × accuracy."""
+    if math.isnan(volume.half()):
+        return f"{volume.mean:.4f}"
+    return f"{volume.mean:.4f} [{volume.low:.4f}, {volume.high:.4f}]"
+
+
+def markdown(points: Points) -> str:
+    """The front and the hypervolumes as tables."""
+    rows = front(points)
+    found = pd.DataFrame(
+        {
+            "on the front": rows["name"],
+            "by": rows["searched"].map({True: "search", False: "grid"}),
+            "min(Δ pitch, Δ instrument)": [f"{value:+.3f}" for value in rows[AXES[1]]],
+            "accuracy − λ = 1's": [f"{value:+.3f}" for value in rows[AXES[0]]],
+            "in draws of seeds": [f"{value:.0%}" for value in rows["membership"]],
+        }
+    )
+    volumes = compared(points)
+    table = pd.DataFrame(
+        {
+            "hypervolume": list(volumes),
+            "configurations": [str(count) for count, _ in volumes.values()],
+            "": [shown(volume) for _, volume in volumes.values()],
+        }
+    )
+    tables = (markdown_table(each) for each in (found, table))
+    return "\n\n".join(["# The search", *tables, told(points)]) + "\n"
 
 
 def _drawn(points: Points, grid: NDArray[np.intp], count: int) -> Array:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.pareto import AXES
-from analysis.searched import REFERENCE, Points, compared, front
+from analysis.searched import Points, compared, front, shown, told
 from sweeper.commands.launch import train
 from sweeper.console.words import counted, printable
 from sweeper.errors import SweeperError
@@ -213,15 +212,9 @@ def _conclude(rows: pd.DataFrame, study: str, console: Console) -> None:
     console.print(table)
     volumes = Table("hypervolume", "", "of", box=None, header_style="dim")
     for what, (count, volume) in compared(points).items():
-        interval = "" if isnan(volume.half()) else f"[{volume.low:.4f}, {volume.high:.4f}]"
-        volumes.add_row(what, f"{volume.mean:.4f} {interval}", str(count))
-    console.print(volumes, markup=False)
-    console.print(
-        "of fronts chosen on validation, on test, 0 < λ < 1, "
-        f"{counted(len(points.seeds), 'seed')}; above an accuracy of {REFERENCE[0]:g} from λ = 1's "
-        f"and a margin of {REFERENCE[1]:g}",
-        style="dim",
-    )
+        volumes.add_row(what, Text(shown(volume)), str(count))
+    console.print(volumes)
+    console.print(told(points), markup=False, style="dim")
     console.print(study, markup=False, style="dim")
 
 

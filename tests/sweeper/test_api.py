@@ -21,7 +21,8 @@ from rich.console import Console
 import sweeper
 from analysis.figures.style import Drawn
 from models import trained
-from models.probes import ProbeSplit, ProbeTask, train_probes
+from models.native.probes import probe
+from models.probes import ProbeSplit, ProbeTask
 from sweeper import api
 from sweeper.api.reading import reader
 from sweeper.data.clips import FAMILIES, LOWEST_PITCH, PARTS, PITCHES
@@ -125,7 +126,8 @@ def test_trained_encoders_reproduce_what_is_stored_to_the_bit(launched: Path) ->
     assert len(trained) == 4
     for _, row in trained.iterrows():
         encoders, run = sweep.encoder(row), runs[row["run_key"]]
-        (probed,) = train_probes([encoders(x)], tasks, split, run.probe, run.seed)
+        rates = (run.probe.dropout, 0.0)
+        (probed,), _ = probe([encoders(x)], tasks, split, run.probe, rates, run.seed)
         said = {name: probed.accuracies[name] for name in ACCURACIES}
         assert said == {name: row[name] for name in ACCURACIES}
         error = (encoders.reconstruct(x) - x.float()).square().sum(dtype=torch.float64)

@@ -24,6 +24,10 @@ POINTS = [
 ]
 
 
+TRAINED = """SELECT DISTINCT key FROM scores JOIN runs ON runs.id = scores.run_id
+    JOIN epochs ON epochs.attempt_id = scores.attempt_id"""
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_driver_killed_at_a_named_point_loses_and_repeats_nothing(
     sweep: Sweep, assert_whole: Whole, point: str
@@ -33,6 +37,8 @@ def test_a_driver_killed_at_a_named_point_loses_and_repeats_nothing(
     acknowledged = sweep.finished()
     assert sweep.launch() == 0, sweep.output
     assert_whole(sweep, acknowledged)
+    kept = {path.stem for path in sweep.storage.rglob("weights/*.safetensors")}
+    assert kept == {key for (key,) in sweep.query(TRAINED)}  # no result is there without
 
 
 @pytest.mark.parametrize("point", ["record:before-commit", "record:after-commit"])

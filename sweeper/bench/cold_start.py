@@ -63,6 +63,10 @@ def measure(clips: tuple[int, int, int]) -> dict[str, Any]:
         ):
             try:
                 _, complaints = process.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                late = f"the sweep of `bench` did not finish in {TIMEOUT:g} s: is the machine busy?"
+                raise SweeperError(late) from None
             except BaseException:
                 process.kill()
                 raise

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sweeper.bench import cold_start
 from sweeper.bench.cold_start import PARTS, Clock, seconds_by_part, shares
+from sweeper.errors import SweeperError
 from sweeper.events import Broke, Ended, Placed, Planned, Progress, Results
 from sweeper.states import State
 
@@ -90,3 +93,27 @@ def test_shares_are_of_all_parts_and_sum_to_one():
     assert report["seconds"] == 21.0
     assert list(report["parts"]) == list(PARTS)
     assert sum(part["share"] for part in report["parts"].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("sleep 0.2", None),
+        ("echo no disk >&2; exit 1", "did not finish: no disk"),
+        ("exec sleep 5", "did not finish in 0.5 s"),
+    ],
+)
+def test_the_sweep_is_a_process_that_ends_fails_in_one_line_or_is_late(
+    does, said, tmp_path, monkeypatch
+):
+    told = json.dumps({"runs": 4, "seconds": dict.fromkeys(PARTS, 1.0)})
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{told}' > $3/parts.json\n{does}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(cold_start.sys, "executable", str(python))
+    monkeypatch.setattr(cold_start, "TIMEOUT", 0.5 if said and "in" in said.split() else 60)
+    if said:
+        with pytest.raises(SweeperError, match=said):
+            cold_start.measure((1, 1, 1))
+    else:
+        assert cold_start.measure((1, 1, 1))["seconds"] == len(PARTS)

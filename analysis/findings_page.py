@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import Engine, create_engine
 
-from analysis import findings, table1, views
+from analysis import findings, table1, tried, views
 from analysis.markdown import markdown_table
 from analysis.results import Results, load_results
 from analysis.trainings import Trainings
@@ -21,18 +21,37 @@ from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 PAGE = Path(__file__).with_name("FINDINGS.md")
 SWEEPS = {"log-mel": "full-quick", "mae": "full-quick-notes-mae"}  # of the shipped database
+TRIES = {  # of log-mel: one thing changed, three seeds
+    "γ init-ratio": "try-init-ratio",
+    "γ converged-ratio": "try-converged-ratio",
+    "VICReg 5, 25, 1": "try-vicreg-invariance-5",
+    "τ = 0.1": "try-temperature-0.1",
+    "probe without dropout": "try-probe-without-dropout",
+    "divided by clip": "try-split-by-clip",
+}
 _BLOCK = r"(<!-- {name} -->\n).*?(<!-- end -->)"
 
 
 def page(engine: Engine, text: str) -> str:
     """The page with its blocks made anew from the sweeps of a database."""
     results = {name: load_results(engine, sweep) for name, sweep in SWEEPS.items()}
+    tries = {name: load_results(engine, sweep) for name, sweep in TRIES.items()}
+    default, by_clip = results["log-mel"], tries["divided by clip"]
+    few = tried.same_seeds(default, by_clip)
+    rules = {
+        "init-ratio": tries["γ init-ratio"],
+        "geometric-ratio": few,
+        "converged-ratio": tries["γ converged-ratio"],
+    }
     trainings = {name: Trainings.of_results(of) for name, of in results.items()}
     blocks = {
         "sweeps": _sweeps(results, trainings),
         "table 1": "\n\n".join(_table(name, of) for name, of in trainings.items()),
         "verdicts": _verdicts(trainings),
         "views": "\n\n".join(f"Through {n}:\n\n{_views(of)}" for n, of in results.items()),
+        "tried": tried.verdicts(default, tries),
+        "gamma": tried.gamma(rules),
+        "split": tried.split(few, by_clip),
     }
     for name, block in blocks.items():
         pattern = re.compile(_BLOCK.format(name=name), flags=re.S)

@@ -24,7 +24,7 @@ def show(
 
 @grid_app.command("fields")
 def fields(preset: PresetName = "paper") -> None:
-    """Print every option that a grid file may set in its section, or vary in [axes]."""
+    r"""Print every option that a grid file may set in its section, or vary in \[axes]."""
     from sweeper.commands.grid import options
 
     typer.echo(options(preset), nl=False)

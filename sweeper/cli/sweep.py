@@ -120,7 +120,7 @@ def launch(
         weights=not no_weights,
     )
     if dry_run:
-        launching.dry_run(request, db or DEFAULT, name, console())
+        launching.dry_run(request, DEFAULT if db is None else db, name, console())
         return
     made_by = launching.executor_of(executor.value, address)
     where, out = to_write(db), console()

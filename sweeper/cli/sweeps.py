@@ -95,5 +95,5 @@ def verify(
     from sweeper.commands.verify import verify as check
     from sweeper.ledger.url import DEFAULT, to_write
 
-    db = to_write(db) if repair else db or DEFAULT
+    db = to_write(db) if repair or db is not None else DEFAULT
     raise typer.Exit(check(db, repair=repair, as_json=as_json, console=console()))

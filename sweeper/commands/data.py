@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +23,12 @@ def prepare_preset(name: str, dataset: str, source: Source, console: Console) ->
 
 def describe_preset(name: str, dataset: str, source: Source, console: Console) -> None:
     """`sweeper data info`: what the cached latents of a preset hold."""
-    latents = open_latents(data_config(preset(name).data, dataset, source))
+    again = ["sweeper", "data", "prepare", "--preset", name, "--encoder", source.encoder]
+    again += [] if dataset == "notes" else ["--dataset", dataset]
+    if source.path:
+        again += ["--soundfont" if dataset == "notes" else "--data-root", source.path]
+    data = data_config(preset(name).data, dataset, source)
+    latents = open_latents(data, made_by=shlex.join(again))
     info = latents.summary()
     lowest, highest = info["pitch_range"]
     console.print(f"{dataset} through {source.encoder}, key {info['key'][:12]}", markup=False)

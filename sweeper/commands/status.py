@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from analysis.factors import Factors
 from models.spec import TrainingSpec
+from sweeper.console.listing import wrapped
 from sweeper.console.matrix import matrix
 from sweeper.console.summary import code_of, command, time_left
 from sweeper.console.words import counted, printable
@@ -105,12 +106,11 @@ def look(db: str, name: str | None) -> Status:
             lines.append(Text(more, style="dim"))
         heading = Text(printable(sweep.name), style="bold")
         heading.append(f"  {counts['cells_finished']}/{counted(len(cells), 'cell')}", style="none")
-        if sweep.note:
-            heading.append(f"\n{printable(sweep.note)}", style="not bold italic")
+        note = [wrapped(printable(sweep.note), "italic")] if sweep.note else []
         return Status(
             sweep,
             counts,
-            Group(heading, matrix(cells), *lines),
+            Group(heading, *note, matrix(cells), *lines),
             code_of(cells),
             holder.verdict if holder else GONE,
             len(plan.missing()),

@@ -37,6 +37,12 @@ class Fitting:
         yield self.ways[-1]
 
 
+def wrapped(text: str, style: str) -> Fitting:
+    """A line, broken between words where the terminal is narrower."""
+    whole = Text(text, style, no_wrap=True)
+    return Fitting([whole, Text(text, style, no_wrap=False, overflow="fold")])
+
+
 def listing(heads: Sequence[str], rows: Iterable[Sequence[object]], alone: str = "") -> Fitting:
     """A table, or where there is no room for it a paragraph a row, after the first cell.
 

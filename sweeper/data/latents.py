@@ -123,18 +123,20 @@ def _cached(key: str) -> Latents | None:
     return None
 
 
-def open_latents(data: DataConfig, source: Path | None = None) -> Latents:
+def open_latents(
+    data: DataConfig, source: Path | None = None, made_by: str = "sweeper data prepare"
+) -> Latents:
     """Open latents that `prepare` has made; by `data.fingerprint` where it is given.
 
     Raises:
-        SweeperError: there are none, or they are damaged.
+        SweeperError: there are none (the command `made_by` makes them), or they are damaged.
     """
     key = data.fingerprint or fingerprint(data, source)
     try:
         return cache.read(key)
     except FileNotFoundError as error:
         raise SweeperError(
-            f"no latents {key[:12]}… in {cache.directory(key).parent}; run `sweeper data prepare`"
+            f"no latents {key[:12]}… in {cache.directory(key).parent}; run `{made_by}`"
         ) from error
 
 

@@ -84,6 +84,7 @@ class RayThread:
             self._raise_if_dead()
             if time.monotonic() > deadline:
                 raise TimeoutError
+        keep()  # what has just ended may have taken them: ray.shutdown lets SIGTERM kill
 
     def _raise_if_dead(self) -> None:
         if cause := self.dead():

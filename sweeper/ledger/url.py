@@ -22,6 +22,8 @@ def database_url(db: str) -> URL:
     Raises SweeperError for what is neither; of a URL only the scheme is told, for the rest may
     hold a password.
     """
+    if not db.strip():
+        raise SweeperError(f"--db is empty; name a file, or leave it out for {DEFAULT}")
     if "://" not in db:
         if _SLIP.match(db) and not Path(db).absolute().parent.exists():
             raise SweeperError(f"--db {db.partition(':')[0]}:… lacks a slash; write scheme://…")
@@ -56,7 +58,7 @@ def to_write(db: str | None) -> str:
             f"git keeps the {DEFAULT} here, so it is not written to unasked; name a database of "
             f"your own with --db FILE, or this one with --db {DEFAULT}"
         )
-    return db or DEFAULT
+    return DEFAULT if db is None else db
 
 
 def is_sqlite(url: URL) -> bool:

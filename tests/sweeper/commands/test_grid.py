@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeper.commands.grid import as_file, check, options
+from sweeper.commands.grid import MEANINGS, as_file, check, options
 from sweeper.errors import SweeperError
 from sweeper.study.axes import fields
 from sweeper.study.grid import GRIDS, load_grid
@@ -22,8 +22,9 @@ def test_a_grid_that_is_shown_is_the_same_grid_when_read(name: str, tmp_path: Pa
 
 def test_every_option_that_may_be_an_axis_is_told_with_its_value() -> None:
     lines = dict(line.split(" = ", 1) for line in options("quick").splitlines())
-    assert list(lines) == fields()
-    assert lines["training.epochs"] == "8" and lines["loss.gamma"] == '"geometric-ratio"'
+    assert list(lines) == fields() == list(MEANINGS)
+    assert lines["training.epochs"] == "8" and lines["loss.gamma"].startswith('"geometric-ratio"')
+    assert "  # pairs of clips a step" in lines["training.batch_pairs"]
 
 
 def test_a_file_is_checked_without_a_database(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import RenderableType
 
-from sweeper.console.listing import listing
+from sweeper.console.listing import listing, wrapped
 from sweeper.console.matrix import matrix
 from sweeper.console.terminal import console
 from sweeper.states import State
@@ -43,6 +43,12 @@ def test_rows_fit_a_terminal_and_only_the_command_is_as_long_as_it_is(width: int
     assert all(len(line) <= width for line in shown if COMMAND not in line)
     words = " ".join(" ".join(shown).split())
     assert words.count("state failed · note what it is for, said at [b] length") == 2
+
+
+def test_a_long_note_is_broken_between_words() -> None:
+    note = wrapped("what it is for, said at length", "italic")
+    lines = printed(note, width=20, force_terminal=True, color_system=None).splitlines()
+    assert [line.rstrip() for line in lines] == ["what it is for, said", "at length"]
 
 
 def test_a_pipe_gets_a_line_a_row_unless_it_says_how_wide_it_is(

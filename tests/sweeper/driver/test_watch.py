@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from sweeper.driver import watch
 from sweeper.driver.watch import Distant, OwnProcesses, RayThread, listens, nothing_known
 from sweeper.errors import ClusterDiedError, SweeperError
+from sweeper.signals import caught
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
@@ -52,6 +54,19 @@ def test_an_error_of_a_dead_cluster_is_its_death_and_a_users_error_stays_one() -
         thread.call(broken)
     with pytest.raises(SweeperError, match="bad input"):
         thread.call(bad_input)
+    thread.end(lambda: None, 1)
+
+
+def test_a_signal_that_a_step_gives_up_in_c_is_whose_it_was_once_the_step_is_over() -> None:
+    def caught_in_c() -> bool:
+        status = Path("/proc/self/status").read_text()
+        (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(mask, 16) & 1 << signal.SIGTERM - 1)
+
+    thread = RayThread(nothing_known)
+    with caught(lambda *_: None):
+        thread.call(lambda: ctypes.CDLL(None).signal(signal.SIGTERM, 0))  # as ray.shutdown does
+        assert caught_in_c()
     thread.end(lambda: None, 1)
 
 

@@ -9,8 +9,8 @@ from sweeper.signals import StoppedError, answer, last_words, leave
 
 def main() -> None:
     """Entry point, which answers signals before it imports what takes time."""
-    is_launch = sys.argv[1:2] == ["launch"]
-    answer(" before anything was trained; the same command goes on" if is_launch else "")
+    trains = sys.argv[1:2] in (["launch"], ["resume"])
+    answer(" before anything was trained; the same command goes on" if trains else "")
     try:
         from sweeper.cli.app import run
 

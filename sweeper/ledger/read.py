@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from analysis.further import completed
+from analysis.places import short, shown
 from sweeper.errors import SweeperError, instead
 from sweeper.ledger.lease import GONE, LIVE, Holder, holders
 from sweeper.ledger.schema import (
@@ -111,7 +112,11 @@ def cells_of(engine: Engine, sweep_id: int) -> list[tuple[Cell, RunConfig]]:
 
 def _cell(row: CellRow) -> Cell:
     point = json.loads(row.point)
-    axes = tuple((name, value) for name, value in point.items() if "." in name)
+    further = {name: value for name, value in point.items() if "." in name}
+    # Stored by name; their order is the grid's, as the label has it.
+    told = {axis: f" {short(axis, further)}={shown(value)} " for axis, value in further.items()}
+    ordered = sorted(further, key=lambda axis: row.label.find(told[axis]))
+    axes = tuple((axis, further[axis]) for axis in ordered)
     named = (row.principle, row.objective, row.lam)
     cell = Cell(row.kind, row.seed, *named, axes=axes, trial=point.get("trial"))
     if cell.label == row.label:

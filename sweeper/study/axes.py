@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,8 @@ def kept(points: list[Point], where: str | None) -> list[bool]:
         return [True] * len(points)
     import pandas as pd  # late: a command that reads no such file needs no pandas
 
+    if re.search(r"\blambda\b", where):
+        raise Misplaced(f'where = "{where}": λ is called lam', "where")
     names = {axis: short(axis, points[0]) for axis in points[0]} if points else {}
     frame = pd.DataFrame(
         [{names[axis]: value for axis, value in point.items()} for point in points]

@@ -267,6 +267,9 @@ def _checked(grid: Grid) -> Grid:
     if not labels:
         empty = [axis for axis in _AXES if not getattr(grid, axis)]
         keys = ["where", *(key for axis in empty for key in _keys_of(axis))]
+        everywhere = dataclasses.replace(grid.axes, where=None)
+        if dataclasses.replace(grid, axes=everywhere).cells(1):
+            raise Misplaced(f'where = "{grid.axes.where}" keeps no cell', "where")
         raise Misplaced("the grid has no cells; give principles or baselines", *keys)
     if again := [label for label, count in Counter(labels).items() if count > 1]:
         wrong = f"the grid names a point twice: '{again[0]}'"

@@ -289,6 +289,15 @@ def test_measures_are_stored_with_the_scores_and_go_with_them_into_the_history(
         assert '"cka": 0.25' in connection.scalar(text("SELECT detail FROM events"))
 
 
+def test_a_cell_is_read_with_the_label_that_it_was_registered_by(
+    ledger: Ledger, engine: Engine, smoke: list[tuple[Cell, RunConfig]]
+) -> None:
+    axes = (("training.lr", 0.1), ("loss.vicreg", (1.0, 2.0, 3.0)), ("loss.temperature", 0.5))
+    placed = dataclasses.replace(smoke[0][0], axes=axes)
+    ledger.register({}, [(placed, smoke[0][1])])
+    assert [cell.label for cell, _ in read.cells_of(engine, ledger.sweep_id)] == [placed.label]
+
+
 def test_the_clips_of_some_latents_are_stored_once(ledger: Ledger, engine: Engine) -> None:
     labels = '{"instrument":4,"pitch":39}'
     rows = [

@@ -125,7 +125,8 @@ WRONG = {
     "where = 3": "a condition is expected",
     "where = 'temperatur > 1'": "the axes are principle, objective, lam",
     "where = 'lam >'": "the axes are principle, objective, lam",
-    "where = 'lam > 7'": "has no cells",
+    "where = 'lam > 7'": 'where = "lam > 7" keeps no cell',
+    "where = 'lambda > 0'": "λ is called lam",
     "[axes]\nloss.gamma = ['fixed:2']\n[loss]\ngamma = 'fixed:1'": "is an axis, and [loss] has it",
 }  # fmt: skip
 

@@ -208,6 +208,8 @@ def _print(status: Status, as_json: bool, console: Console) -> None:
         print(json.dumps(status.counts), flush=True)
     else:
         console.print(status.shown)
+    if console.quiet:
+        raise BrokenPipeError  # nobody reads any more: no reason to watch
 
 
 def _watch(

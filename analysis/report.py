@@ -197,7 +197,7 @@ def _views(results: Results) -> Files:
 def _search(results: Results, out: Path) -> list[Path]:
     """`search.md` of a sweep that was searched, once there is a front."""
     try:
-        points = searched.Points.of(results.frame)
+        points = searched.Points.of(results.frame, results.factors)
     except ValueError:
         return []
     if not points.searched.any():

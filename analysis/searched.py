@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.configurations import finished_runs
+from analysis.factors import PAPER, Factors
 from analysis.intervals import Interval, interval
 from analysis.markdown import markdown_table
 from analysis.pareto import AXES, membership, on_front
 from analysis.places import places_of
-from analysis.results import MARGINS
 from analysis.trainings import Array
 
 # Of AXES: a tenth below reconstruction only in mean overall accuracy, and no margin.
@@ -38,12 +38,12 @@ class Points:
     test: tuple[Array, Array]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Points:
+    def of(cls, frame: pd.DataFrame, factors: Factors = PAPER) -> Points:
         """Of the rows of the `results` view; those seeds alone that the search trained.
 
         ValueError without a reconstruction-only run, or any other, that all of them have.
         """
-        runs = finished_runs(frame[frame["kind"] == "multiview"])
+        runs = finished_runs(frame[frame["kind"] == "multiview"], factors)
         runs["name"] = runs["label"].str.rpartition(" seed ")[0]
         runs["trial"] = _trials(runs)
         asked = runs.dropna(subset=["trial"])
@@ -66,7 +66,7 @@ class Points:
 
         def both(split: str) -> tuple[Array, Array]:
             change = mixed[f"{split}mean_overall"] - mixed["seed"].map(base[f"{split}mean_overall"])
-            margins = mixed[[f"{split}{margin}" for margin in MARGINS]]
+            margins = mixed[[f"{split}{margin}" for margin in factors.margins]]
             return table(change), table(margins.min(axis=1, skipna=False))
 
         return cls(names, searched[names].to_numpy(bool), seeds, both("valid_"), both(""))

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.factors import PAPER, Factors
 from analysis.pareto import AXES
 from analysis.searched import Points, compared, front, shown, told
 from sweeper.commands.launch import train
@@ -60,6 +61,7 @@ class Search:
     space: Space
     seeds: int
     config_of: ConfigOf
+    factors: Factors = PAPER
 
     def cells(self, point: Point, trial: int) -> list[tuple[Cell, RunConfig]]:
         """A configuration's cells, one a seed, on those axes that play a part in them."""
@@ -112,7 +114,7 @@ def search(
         study = _mirror(db, ledger, found)
     if done < trials and code in (0, 2):
         console.print(f"{counted(done, 'configuration')} left to ask: the sweep holds every other")
-    _conclude(rows, study, console)
+    _conclude(rows, found.factors, study, console)
     return code
 
 
@@ -123,7 +125,8 @@ def searched(request: Request, over: Sequence[str], seeds: int | None) -> Search
         space = Space.of(grid, ranges_of(over))
         if seeds is not None and seeds < 1:
             raise ValueError(f"--seeds {seeds}: at least 1 is needed")
-        found = Search(space, seeds or request.seeds, study_of(request, grid))
+        factors = Factors.of_options({"grid_file": request.grid_file})
+        found = Search(space, seeds or request.seeds, study_of(request, grid), factors)
         first = {axis: value for axis, value in reversed(list(space.corners()))}
         for axis, value in space.corners():
             found.key_of({**first, axis: value})
@@ -162,7 +165,7 @@ def trials_of(
     """
     points = {_name(cell.label): found.space.point_of(run) for cell, run in held}
     rows = rows[(rows["seed"] < found.seeds) & (rows["kind"] == "multiview") & (rows["lam"] < 1)]
-    values = finished(rows).set_index("label")[list(GOALS)]
+    values = finished(rows, found.factors).set_index("label")[list(GOALS)]
     trials: dict[str, tuple[Point, list[float] | None]] = {}
     for name, cells in rows.groupby(rows["label"].map(_name), sort=False):
         point = points.get(str(name))
@@ -197,10 +200,10 @@ def _mirror(db: str, ledger: Ledger, found: Search) -> str:
         return f"no study for optuna-dashboard: {str(error).splitlines()[0]}"
 
 
-def _conclude(rows: pd.DataFrame, study: str, console: Console) -> None:
+def _conclude(rows: pd.DataFrame, factors: Factors, study: str, console: Console) -> None:
     """Prints the front, and what it is worth beside the grid's."""
     try:
-        points = Points.of(rows)
+        points = Points.of(rows, factors)
     except ValueError as error:
         console.print(f"no front yet: {error}", markup=False)
         return
@@ -222,12 +225,13 @@ def _name(label: str) -> str:
     return label.rpartition(" seed ")[0]
 
 
-def finished(rows: pd.DataFrame) -> pd.DataFrame:
+def finished(rows: pd.DataFrame, factors: Factors = PAPER) -> pd.DataFrame:
     """Finished cells with both losses, with a column for each goal."""
     rows = rows[(rows["kind"] == "multiview") & (rows["state"] == State.FINISHED)]
     rows = rows[rows["lam"] < 1].copy()
-    pitch = rows["valid_pitch_private"] - rows["valid_pitch_shared"]
-    instrument = rows["valid_instrument_shared"] - rows["valid_instrument_private"]
-    rows[GOALS[0]] = pd.concat([pitch, instrument], axis=1).min(axis=1)
-    rows[GOALS[1]] = (rows["valid_pitch_overall"] + rows["valid_instrument_overall"]) / 2
+    sides = [[f"valid_{side}" for side in factors.sides(task)] for task in factors.tasks]
+    margins = [rows[held] - rows[other] for held, other in sides]
+    rows[GOALS[0]] = pd.concat(margins, axis=1).min(axis=1, skipna=False)
+    overall = rows[[f"valid_{task}_overall" for task in factors.tasks]]
+    rows[GOALS[1]] = overall.mean(axis=1, skipna=False)
     return rows

@@ -12,6 +12,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from analysis.factors import Factors
 from sweeper.commands.search import GOALS, Search, finished, known_of, searched, trials_of
 from sweeper.errors import SweeperError
 from sweeper.study.grid import Cell, load_grid
@@ -91,6 +92,15 @@ def test_the_goals_are_the_smaller_margin_and_the_mean_overall_accuracy() -> Non
     )
     assert row[GOALS[0]] == min(margins)
     assert row[GOALS[1]] == pytest.approx(0.8)
+
+
+def test_the_margins_are_those_that_the_study_wants() -> None:
+    row = finished(rows(GRID), Factors.of({"share": "pitch"})).iloc[0]
+    margins = (
+        row["valid_pitch_shared"] - row["valid_pitch_private"],
+        row["valid_instrument_private"] - row["valid_instrument_shared"],
+    )
+    assert row[GOALS[0]] == min(margins)
 
 
 def test_a_configuration_teaches_by_its_mean_over_seeds_once_all_are_there() -> None:

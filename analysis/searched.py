@@ -1,7 +1,8 @@
 """What a search found: its front, and the hypervolume of that beside the grid's at equal cost.
 
-Points are configurations with 0 < λ < 1. A front is chosen on validation, by means over seeds; what
-it is worth is measured on test, in each seed: the area between it and REFERENCE.
+Points are configurations with 0 < λ < 1. The front that is shown is that of the means on test.
+What a hypervolume is of is chosen on validation, by means over seeds, and measured on test, in each
+seed: the area between it and REFERENCE.
 """
 
 from __future__ import annotations
@@ -141,8 +142,9 @@ def told(points: Points) -> str:
     """What the front and the hypervolumes are of: a sentence."""
     seeds = "1 seed" if len(points.seeds) == 1 else f"{len(points.seeds)} seeds"
     return (
-        f"Fronts are chosen on validation and measured on test, 0 < λ < 1, {seeds} [95 %]; above "
-        f"an accuracy of {REFERENCE[0]:g} from λ = 1's and a margin of {REFERENCE[1]:g}."
+        f"All numbers are of test clips, 0 < λ < 1, {seeds}. The front is that of the test means; "
+        "a hypervolume [95 %] is of the front that validation chooses, above an accuracy of "
+        f"{REFERENCE[0]:g} from λ = 1's and a margin of {REFERENCE[1]:g}."
     )
 
 
@@ -158,7 +160,7 @@ def markdown(points: Points) -> str:
     rows = front(points)
     found = pd.DataFrame(
         {
-            "on the front": rows["name"],
+            "on the front on test": rows["name"],
             "by": rows["searched"].map({True: "search", False: "grid"}),
             "min(Δ pitch, Δ instrument)": [f"{value:+.3f}" for value in rows[AXES[1]]],
             "accuracy − λ = 1's": [f"{value:+.3f}" for value in rows[AXES[0]]],

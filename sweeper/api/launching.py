@@ -85,7 +85,7 @@ def launch(
         weights=weights,
     )
     made_by, where = (
-        launching.executor_of(executor, address),
+        launching.executor_of(executor, address, device),
         to_write(None if db is None else str(db)),
     )
     console = _console()

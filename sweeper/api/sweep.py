@@ -187,8 +187,9 @@ class Sweep:
 
         `clips` are those of the `train` or `valid` part of the training, or the `downstream` ones
         that are probed. Columns: `pitch` (MIDI number), `instrument` (what the probes tell, by
-        name), `program` (who plays, a number), `velocity` (0 to 127), and of downstream clips
-        `part`: train, validation or test of the probes. `cell`, as for `encoder`, says whose
+        name), `program` (who plays, a number), `velocity` (0 to 127), each factor of a folder's
+        own (`room`: a number, its values counted in the order of their names), and of downstream
+        clips `part`: train, validation or test of the probes. `cell`, as for `encoder`, says whose
         latents where a sweep has several.
 
         Raises SweeperError where the latents are not in the cache, for another name, and for a

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.options import PresetName
+from sweeper.cli.options import (
+    DataRoot,
+    Encoder,
+    OptionalDataset,
+    PresetName,
+    SoundFont,
+    dataset_path,
+)
 from sweeper.console.terminal import console
 
 grid_app = typer.Typer(help="Write a grid file of your own, and check it.", no_args_is_help=True)
@@ -35,8 +42,21 @@ def check(
     grid: Annotated[str, typer.Argument(help="A grid file, or a built-in grid.")],
     preset: PresetName = "paper",
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 for every cell.")] = 1,
+    dataset: OptionalDataset = None,
+    encoder: Encoder = None,
+    soundfont: SoundFont = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Say how many cells and runs a grid has, or what is wrong with it; nothing is written."""
     from sweeper.commands.grid import check as check_grid
+    from sweeper.study.request import requested
 
-    check_grid(grid, preset, seeds, console())
+    request = requested(
+        grid,
+        preset,
+        dataset=dataset,
+        encoder=encoder,
+        source=lambda chosen: dataset_path(chosen, soundfont, data_root),
+        seeds=seeds,
+    )
+    check_grid(request, console())

@@ -96,8 +96,8 @@ def launch(
     """Train every cell of a grid that is not done yet, and store what it scores.
 
     The same command again does only what is missing. Exit codes: 0 all finished, 1 bad input,
-    2 some runs failed or diverged, 3 another driver holds the sweep, 4 the Ray cluster is gone
-    (resume), 130 / 143 interrupted.
+    2 some runs failed or diverged, 3 another driver holds the sweep, 4 Ray died in mid-sweep
+    (resume), 130 / 143 interrupted. An address with no cluster is bad input.
     """
     from sweeper.commands import launch as launching
     from sweeper.commands.notify import notified
@@ -122,7 +122,7 @@ def launch(
     if dry_run:
         launching.dry_run(request, DEFAULT if db is None else db, name, console())
         return
-    made_by = launching.executor_of(executor.value, address)
+    made_by = launching.executor_of(executor.value, address, device.value)
     where, out = to_write(db), console()
 
     def work() -> int:

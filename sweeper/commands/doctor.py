@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -156,7 +157,7 @@ def _database(db: str) -> Iterator[tuple[bool, str]]:
         yield True, f"database {db}: none yet, `sweeper launch` makes it"
         return
     engine = open_reader(db)
-    yield True, f"database {db}: readable, schema current"
+    yield True, f"database {db}: readable, schema current{_readers(db)}"
     yield from _weights(engine)
     engine.dispose()
     log = Path(f"{db}-wal")
@@ -167,3 +168,10 @@ def _database(db: str) -> Iterator[tuple[bool, str]]:
             "lacks; copy both or neither. A driver is at work, or the next `sweeper resume` folds "
             "it in",
         )
+
+
+def _readers(db: str) -> str:
+    """Who may read a file that `sweeper` has made for its owner alone; empty for any other."""
+    if "://" in db or Path(db).stat().st_mode & 0o077:
+        return ""
+    return f"; its owner alone may read it, others after {shlex.join(['chmod', 'a+r', db])}"

@@ -16,7 +16,7 @@ from sweeper.study.config import SPLITS_BY
 from sweeper.study.grid import GRIDS
 from sweeper.study.plan import Plan, with_references
 from sweeper.study.presets import preset as preset_of
-from sweeper.study.request import requested
+from sweeper.study.request import Request
 from sweeper.sweep import expand
 
 MEANINGS = {
@@ -63,12 +63,11 @@ def as_file(name: str) -> str:
     )
 
 
-def check(grid: str, preset: str, seeds: int, console: Console) -> None:
-    """Prints cells, runs and kinds of a grid at a preset's size. Raises SweeperError on bad ones.
+def check(request: Request, console: Console) -> None:
+    """Prints cells, runs and kinds of what a launch would be asked for; SweeperError on bad ones.
 
     Nothing is rendered, trained or written.
     """
-    request = requested(grid, preset, seeds=seeds)
     cells = expand(request)
     plan = Plan(tuple(with_references(run for _, run in cells)), {})
     print_plan(plan, cells, request.sweep_name(None), "no database", None, console)

@@ -111,10 +111,11 @@ def train(
             engine.dispose()
 
 
-def executor_of(name: str, address: str | None) -> Callable[[], Executor]:
+def executor_of(name: str, address: str | None, device: str = "auto") -> Callable[[], Executor]:
     """What makes the executor `ray` or `inline`, once there is something to train.
 
-    Raises SweeperError for an address that nobody would use.
+    Raises SweeperError for an address that nobody would use, and for a device that is not there:
+    a cluster elsewhere must be asked, this machine is known before anything is rendered.
     """
 
     def ray_tune() -> Executor:
@@ -129,7 +130,17 @@ def executor_of(name: str, address: str | None) -> Callable[[], Executor]:
 
     if address and name == "inline":
         raise SweeperError("--address names a Ray cluster; leave out --executor inline")
+    if device == "cuda" and name == "inline":
+        raise SweeperError("--device cuda: --executor inline trains on the CPU; leave out one")
+    if device == "cuda" and not address and not _gpus():
+        raise SweeperError("--device cuda: no GPU on this machine; use --device cpu, or --address")
     return inline if name == "inline" else ray_tune
+
+
+def _gpus() -> int:
+    import torch  # late: it takes seconds
+
+    return torch.cuda.device_count()  # by NVML: a context would stay with the driver
 
 
 def dry_run(request: Request, db: str, name: str | None, console: Console) -> None:

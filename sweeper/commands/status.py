@@ -187,7 +187,7 @@ def _history_line(history: list[happened.Happened], sweep: str, db: str) -> list
     counts = Counter(one.kind for one in history)
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     last = history[-1]
-    detail = textwrap.shorten(last.detail, DETAIL, placeholder=" …")
+    detail = textwrap.shorten(last.told, DETAIL, placeholder=" …")
     line = f"events: {told}; the last at {last.when:%Y-%m-%d %H:%M} UTC: {detail}"
     everything = command("status --json", sweep, db)
     return [Text(printable(f"{line}; all of them: {everything}"), style="yellow")]

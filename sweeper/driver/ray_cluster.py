@@ -35,7 +35,9 @@ class Slots:
     def device(self, asked: str) -> str:
         """`auto` is CUDA where there is a GPU."""
         if asked == "cuda" and not self.gpus:
-            raise SweeperError("--device cuda: no GPU in this Ray cluster; use --device cpu")
+            raise SweeperError(
+                "--device cuda: no GPU in this Ray cluster; launch again with --device cpu"
+            )
         return "cuda" if asked == "cuda" or (asked == "auto" and self.gpus) else "cpu"
 
 

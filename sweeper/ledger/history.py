@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,11 @@ class Happened:
     kind: str
     detail: str
     when: datetime  # UTC
+
+    @property
+    def told(self) -> str:
+        """The detail for people: what is stored of a retrain is JSON, with all it took back."""
+        return str(json.loads(self.detail)["cell"]) if self.kind == "retrain" else self.detail
 
 
 def history(engine: Engine, sweep_id: int) -> list[Happened]:

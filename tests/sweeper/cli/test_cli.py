@@ -84,6 +84,7 @@ def test_every_command_has_help_that_says_what_it_does(sweeper: Sweeper, command
         ("recover --storage=", "--storage is empty"),
         ("launch --pack ²", "--pack ²: a number of runs, or auto"),
         ("launch --pack none", "--pack none: a number of runs, or auto"),
+        ("launch --device cuda --executor inline", "--executor inline trains on the CPU"),
         ("launch --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("launch --dataset birds", "unknown dataset 'birds'; choose one of notes"),
         ("launch --dataset nsynth", "the dataset nsynth needs --data-root DIR"),

@@ -46,6 +46,14 @@ def test_a_log_beside_the_database_is_told(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_who_may_read_a_database_is_told(tmp_path: Path) -> None:
+    db = tmp_path / "my results.db"
+    open_writer(str(db)).dispose()
+    assert f"its owner alone may read it, others after chmod a+r '{db}'" in examined(db)[1]
+    db.chmod(0o644)
+    assert "owner alone" not in examined(db)[1]
+
+
 def test_what_the_trained_weights_take_is_told(
     tmp_path: Path, engine: Engine, ledger: Ledger, smoke: list[tuple[Cell, RunConfig]]
 ) -> None:

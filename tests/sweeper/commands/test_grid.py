@@ -11,6 +11,7 @@ from sweeper.commands.grid import MEANINGS, as_file, check, options
 from sweeper.errors import SweeperError
 from sweeper.study.axes import fields
 from sweeper.study.grid import GRIDS, load_grid
+from sweeper.study.request import requested
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -35,9 +36,9 @@ def test_a_file_is_checked_without_a_database(
     file.write_text(as_file("full") + "[axes]\ntraining.lr = [1e-3, 1e-4]\n")
     console = Console(width=100)
     with console.capture() as capture:
-        check(str(file), "quick", 1, console)
+        check(requested(str(file), "quick"), console)
     # Two learning rates of all but the frozen encoder.
     assert "113 cells, 97 runs" in capture.get()
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(SweeperError, match="did you mean"):
-        check("fulll", "quick", 1, console)
+        check(requested("fulll", "quick"), console)

@@ -85,6 +85,8 @@ def test_what_happened_beside_the_attempts_is_one_line_and_whole_in_json(
     first, last = json.loads(capsys.readouterr().out)["events"]
     assert (first["kind"], first["detail"]) == ("checkpoint-failed", "no room")
     assert last["detail"].startswith("\x1b[2Jx")
+    ledger.retrain({half[0]: "Cosine SEP λ=0.6 seed 0"})
+    assert "UTC: Cosine SEP λ=0.6 seed 0; all of them" in show(db)
 
 
 def test_a_precision_that_is_not_the_default_is_told(

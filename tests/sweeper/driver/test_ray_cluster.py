@@ -9,7 +9,9 @@ import pytest
 
 from models.multiview import ModelShape
 from models.pack.memory import bytes_per_run
+from sweeper.commands.launch import executor_of
 from sweeper.driver.ray_cluster import Slots, largest_pack
+from sweeper.errors import SweeperError
 from sweeper.study.config import RunConfig
 from sweeper.study.grid import load_grid, run_config
 from sweeper.study.plan import LARGEST_CPU_PACK
@@ -62,3 +64,17 @@ def test_runs_are_divided_by_gpus_though_each_has_two_packs_in_work() -> None:
     assert (slots.of("cuda"), slots.shares("cuda")) == (4, 2)
     assert slots.of("cpu") == slots.shares("cpu") == 8
     assert Slots(8, 0.5).shares("cuda") == 1
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_rendered_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And by what `resume` leads to as well: the same launch with another device."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(SweeperError, match="no GPU on this machine; use --device cpu"):
+        executor_of("ray", None, "cuda")
+    assert executor_of("ray", "auto", "cuda")  # only the cluster knows
+    with pytest.raises(SweeperError, match="launch again with --device cpu"):
+        Slots(8, 0).device("cuda")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert executor_of("ray", None, "cuda")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sweeper.api import open as open_sweep
 from sweeper.data import make_dataset
 from sweeper.data.clips import LOWEST_PITCH, SPLITS, Clips
 from sweeper.data.latents import fingerprint, prepare
@@ -291,9 +292,10 @@ def test_a_study_of_ones_own_recordings_and_factors_ends_in_results(
     ]
     own = listed(tmp_path / "own", rows, (*HEAD, "room", "remarks"))
     assert make_dataset(DATA, own).factors == ("pitch", "instrument", "room")
-    options = ("--dataset", "folder", "--data-root", str(own), "--executor", "inline")
-    grid = ("--grid", "own.toml", "--preset", "smoke", "--device", "cpu", "--db", "own.db")
-    code, out, err = sweeper("launch", *grid, *options)
+    options = ("--preset", "smoke", "--dataset", "folder", "--data-root", str(own))
+    assert sweeper("grid", "check", "own.toml", *options)[0] == 0
+    how = ("--grid", "own.toml", "--device", "cpu", "--executor", "inline", "--db", "own.db")
+    code, out, err = sweeper("launch", *how, *options)
     assert code == 0, out + err
     assert "2 of 2 cells finished" in out
     code, out, err = sweeper("export", "--db", "own.db", "--out", "cells.csv")
@@ -303,3 +305,4 @@ def test_a_study_of_ones_own_recordings_and_factors_ends_in_results(
     assert {(cell["dataset"], cell["state"]) for cell in cells} == {("folder", "finished")}
     assert all(float(cell["room_overall"]) >= 0 for cell in cells)
     assert cells[0]["delta_room"] and not cells[1]["delta_room"]
+    assert set(open_sweep("own.db").latents()[1]["room"]) == {0, 1}

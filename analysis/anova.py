@@ -90,12 +90,13 @@ def _degrees(values: Array) -> list[int]:
 
 def _checked(values: Array) -> int:
     """How many seeds there are."""
+    if min(values.shape[1:]) < 2:
+        raise ValueError("an analysis of variance needs two levels or more of every factor")
     if values.ndim != 4 or len(values) < 2:
         raise ValueError(
-            "an analysis of variance needs two seeds or more, see `sweeper launch --seeds`"
+            "an analysis of variance needs every configuration with two seeds or more, "
+            "see `sweeper launch --seeds`"
         )
     if np.isnan(values).any():
         raise ValueError("an analysis of variance needs every configuration with every seed")
-    if min(values.shape[1:]) < 2:
-        raise ValueError("an analysis of variance needs two levels or more of every factor")
     return len(values)

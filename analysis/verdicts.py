@@ -202,6 +202,13 @@ def _described(
     if not points.all():
         names = list(m.points["name"][~points])
         texts.append(f"without {', '.join(names) if len(names) < 3 else len(names)} not finished")
-    lacking = "" if seeds.all() else f" of {len(seeds)}"
-    count = int(seeds.sum())
+    count, planned = int(seeds.sum()), _seeds_of(m, [*m.places(*claim.points), *family])
+    lacking = "" if count == planned else f" of {planned}"
     return "; ".join([*texts, f"{count}{lacking} seed" + "s" * (count != 1 or bool(lacking))])
+
+
+def _seeds_of(m: Measured, places: list[int]) -> int:
+    """How many seeds have any of these; of the grid's, where any are: baselines may have more."""
+    kinds = m.points["kind"].iloc[places] == "multiview"
+    rows = np.array(places)[kinds] if kinds.any() else np.array(places)
+    return int(m.there[:, rows].any(axis=1).sum())

@@ -124,7 +124,7 @@ function figure2(place) {
     });
     return [svg, y];
   });
-  const holders = show(place, "Figure 2 · accuracy against MSE", "Area: weight of L_dis. λ = 0 has no decoder. ρ: Spearman's, of the points; the claims' is inside a seed. " + `Lines: baselines.${several() ? ` Lines and ρ are of ${front().name}.` : ""}`, ...svgs.map(([svg]) => svg));
+  const holders = show(place, "Figure 2 · accuracy against MSE", `Area: weight of L_dis. λ = 0 has no decoder. ρ: Spearman's, of the points; the claims' is inside a seed. Lines: baselines.${several() ? ` Lines and ρ are of ${front().name}.` : ""}`, ...svgs.map(([svg]) => svg));
   svgs.forEach(([svg, y], i) => {
     scatter(svg, rows, "mse", y);
     brush(holders[i], svg);

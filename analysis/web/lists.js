@@ -44,8 +44,8 @@ const VERDICTS = { supported: "✓", contradicted: "✕", undecided: "?" };
 function drawClaims(place) {
   const sweep = front(), count = (verdict) => sweep.claims.filter((claim) => claim.verdict === verdict).length;
   const told = Object.keys(VERDICTS).filter(count).map((verdict) => `${VERDICTS[verdict]} ${count(verdict)} ${verdict}`).join(", ");
-  const settled = sweep.claims.filter((claim) => claim.verdict !== "undecided"), beside = settled.filter((claim) => claim.holm).length;
-  const means = `Settled: the whole 95 % interval on one side of the claim's bound; † beside all the other claims too (${beside} of ${settled.length}). Press one to see the cells that it rests on.`;
+  const settled = sweep.claims.filter((claim) => claim.verdict !== "undecided"), daggers = settled.filter((claim) => claim.holm).length;
+  const means = `Settled: the whole 95 % interval on one side of the claim's bound (of k parts all inside, or one outside at 1 − 5 %/k); † beside all the other claims too (${daggers} of ${settled.length}). Press one to see the cells that it rests on.`;
   place.replaceChildren(
     el("h2", {}, `The paper's claims${several() ? ` · ${sweep.name}` : ""}`),
     el("p", { class: "note" }, told ? `${told}. ${means}` : sweep.cells.some((cell) => cell.state === "finished") ? "They are about the paper's own pairs and tasks; this study asks otherwise." : "No cell is finished yet."),

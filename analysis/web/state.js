@@ -29,7 +29,7 @@ function measuresOf(tasks) {
     ...each((task) => `delta_${task}`, (task) => `Δ ${task}`, "signed"),
     ["mean_overall", ["overall accuracy", 2, "high"]],
     ...each((task) => `${task}_overall`, (task) => task, "high"),
-    ...tasks.flatMap((task) => [["private", "z_p"], ["shared", "z_s"]].map(([name, symbol]) => [`${task}_${name}`, [`${task} from ${symbol}`, 2, "high"]])),
+    ...tasks.flatMap((task) => [["private", "z_p"], ["shared", "z_s"]].map(([name, space]) => [`${task}_${name}`, [`${task} from ${space}`, 2, "high"]])),
     ["mse", ["MSE", 3, "low"]],
   ]);
 }

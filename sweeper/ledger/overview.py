@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, case, func, select, text
 from sqlalchemy.orm import Session
 
 from sweeper.ledger import read
@@ -51,13 +51,13 @@ class Overview:
 
 def overviews(engine: Engine) -> list[Overview]:
     """Of every sweep, the one launched last first."""
-    seeded = select(CellRow.sweep_id, func.count(CellRow.seed.distinct())).group_by(
-        CellRow.sweep_id
-    )
+    of_grid = case((CellRow.kind == "multiview", CellRow.seed))  # baselines may have more
+    counts = (func.count(of_grid.distinct()), func.count(CellRow.seed.distinct()))
+    seeded = select(CellRow.sweep_id, *counts).group_by(CellRow.sweep_id)
     counted = text("SELECT sweep, state, COUNT(*) FROM results GROUP BY sweep, state")
     cells: dict[str, dict[State, int]] = {}
     with Session(engine) as session:
-        seeds = {sweep_id: count for sweep_id, count in session.execute(seeded)}
+        seeds = {sweep_id: grid or every for sweep_id, grid, every in session.execute(seeded)}
         for sweep, state, count in session.execute(counted):
             cells.setdefault(sweep, {})[State(state)] = count
         drivers = {sweep_id: holder.verdict for sweep_id, holder in holders(session).items()}

@@ -26,8 +26,8 @@ NO_FIGURE_4, NO_RESPONSE, NO_FRONT = (
     f"{name} {NEEDS}" for name in ("Figure 4", "The response to λ", "The Pareto front")
 )
 NO_VARIANCE = (
-    "The variances cannot be drawn: an analysis of variance needs two seeds or more, "
-    "see `sweeper launch --seeds`"
+    "The variances cannot be drawn: an analysis of variance needs every configuration with two "
+    "seeds or more, see `sweeper launch --seeds`"
 )
 NO_CLAIMS = "The claims have no finished run to rest on; go on with `sweeper resume`"
 NO_TABLE_1 = "Table 1 has no finished run to show; go on with `sweeper resume`"

@@ -9,6 +9,7 @@ import time
 from multiprocessing.process import BaseProcess
 
 import pandas as pd
+import psutil
 import pytest
 
 from sweeper.ledger import read
@@ -91,6 +92,8 @@ def freeze(sweep: Sweep, process: BaseProcess) -> None:
     """Stops a driver between two transactions."""
     while True:
         os.kill(process.pid or 0, signal.SIGSTOP)
+        while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.001)  # on a busy machine it may run on for a while
         probe = sqlite3.connect(sweep.db, timeout=0.05, isolation_level=None)
         try:
             probe.execute("BEGIN IMMEDIATE").execute("ROLLBACK")

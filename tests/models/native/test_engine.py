@@ -257,7 +257,6 @@ def test_what_step_c_does_not_do_is_torchs_and_the_reason_is_told(monkeypatch, g
     assert trainer(runs, train, valid).engine == NATIVE
     for training, dtype, reason in (
         (TRAINING, torch.float64, "float64"),
-        (dataclasses.replace(TRAINING, precision="tf32"), torch.float32, "tf32"),
         (dataclasses.replace(TRAINING, precision="bf16"), torch.float32, "bf16"),
     ):
         made = PackTrainer(runs, train, valid, SPEC, training, dtype=dtype)

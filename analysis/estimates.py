@@ -51,6 +51,18 @@ def configurations(trainings: Trainings) -> pd.DataFrame:
     return whole[["name", *IDENTITY, "seeds"]].join(pd.DataFrame(rows, columns=columns))
 
 
+def bounded(trainings: Trainings) -> pd.DataFrame:
+    """`configurations`, whose intervals end where an accuracy (0, 1), a margin or the MSE does.
+
+    Student's t knows no bounds: of two seeds it goes far beyond. Half its width is no ± any more.
+    """
+    table, factors = configurations(trainings), trainings.factors
+    accuracies = dict.fromkeys((*factors.accuracies, "mean_overall"), (0.0, 1.0))
+    bounds = {**accuracies, **dict.fromkeys(factors.margins, (-1.0, 1.0)), "mse": (0.0, np.inf)}
+    ends = {f"{name}{edge}": bounds[name] for name in bounds for edge in EDGES[1:]}
+    return table.assign(**{end: table[end].clip(*bound) for end, bound in ends.items()})
+
+
 def _values(measured: Measured, name: str) -> Array:
     """[seed, sample, point]; notes play no part in the MSE."""
     if name == "mse":

@@ -61,7 +61,7 @@ def page(document: dict[str, Any]) -> str:
         text = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
     # In a script nothing but `<` could end it, or begin a comment.
     text = text.replace("<", "\\u003c")
-    title = " and ".join(sweep["name"] for sweep in document["sweeps"])
+    title = " and ".join(dict.fromkeys(sweep["sweep"] for sweep in document["sweeps"]))
     return _filled(title, text, " data-packed" if is_large else "")[0]
 
 

@@ -83,11 +83,15 @@ function drawTable(place) {
 
 function drawProvenance(place) {
   const item = (name, text) => (text ? [el("dt", {}, name), el("dd", {}, text)] : []);
-  place.replaceChildren(el("h2", {}, "Provenance"), ...state.sweeps.map((sweep) => {
-    const { made, options } = sweep, versions = made.versions.map((one) => Object.entries(one).map(([name, version]) => `${name} ${version}`).join(", "));
+  // A sweep's places on further axes were launched and trained as one.
+  place.replaceChildren(el("h2", {}, "Provenance"), ...d3.groups(state.sweeps, (sweep) => sweep.sweep).flatMap(([title, places]) => {
+    const { digest, made, options: { grid_file: grid, plugins, ...options } } = places[0], versions = made.versions.map((one) => Object.entries(one).map(([name, version]) => `${name} ${version}`).join(", "));
     const list = Object.entries(options).filter(([, value]) => value != null && Object.keys(Object(value)).length + (typeof value !== "object")).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`);
-    return el("dl", {}, item("sweep", sweep.name), item("digest of its rows", sweep.digest), item("launched with", list.join(", ")), item("made by", [...new Set(versions)].filter(Boolean).join("; ")),
+    const unfinished = d3.groups(places.flatMap((one) => Object.entries(one.unfinished)), ([how]) => how);
+    const sources = Object.entries({ ...(grid ? { [options.grid]: grid } : {}), ...plugins });
+    return [el("dl", {}, item("sweep", title), item("digest of its rows", digest), item("launched with", list.join(", ")), item("made by", [...new Set(versions)].filter(Boolean).join("; ")),
       item("commit", made.commits.join(", ")), item("on", made.devices.join(", ")), item("training", `${counted(made.attempts, "attempt")}, ${number(made.seconds / 60, 1)} minutes of packs`),
-      Object.entries(sweep.unfinished).map(([name, labels]) => item(name, labels.join("; "))));
+      unfinished.map(([how, all]) => item(how, [...new Set(all.flatMap(([, labels]) => labels))].join("; ")))),
+      ...sources.map(([file, text]) => el("details", {}, el("summary", {}, file), el("code", {}, text)))];
   }), el("p", { class: "note" }, `Intervals: ${state.document.interval}. ${state.document.live ? "" : "This page needs no network. "}Arrow keys walk the grid, figures and table; Space selects, Shift adds, Esc clears.`));
 }

@@ -9,7 +9,7 @@ const VIEWS = {
 // Draws all, or what is other than in the document before.
 function draw(before = null) {
   if (!before) point(null);
-  document.title = state.sweeps.map((sweep) => sweep.name).join(" and ");
+  document.title = [...new Set(state.sweeps.map((sweep) => sweep.sweep))].join(" and ");
   $("h1").textContent = document.title || "sweeper";
   $("#lines").replaceChildren(...state.sweeps.map((sweep) => el("p", {}, sweep.line)));
   drawLive();

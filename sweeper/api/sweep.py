@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from analysis import findings, report
 from analysis.comparison import load_comparison
-from analysis.estimates import configurations
+from analysis.estimates import bounded
 from analysis.facets import facets, tabulated
 from analysis.factors import PAPER, Factors
 from analysis.figures import encoders
@@ -108,8 +108,9 @@ class Sweep:
 
         Columns: `sweep`, with its place on further axes; `name`, `kind`, `principle`, `objective`,
         `lam`, `seeds`; then each measure on test, `pitch_private` (units as in `results`), with
-        `pitch_private_low` and `_high`, crossed over seeds and the notes of the test clips; and
-        the means on validation, `valid_pitch_private`. Ends are NaN where nothing bounds them.
+        `pitch_private_low` and `_high`, crossed over seeds and the notes of the test clips, cut to
+        what the measure can be; and the means on validation, `valid_pitch_private`. Ends are NaN
+        where nothing bounds them.
 
         Raises SweeperError for a comparison of encoders.
 
@@ -117,7 +118,7 @@ class Sweep:
         >>> list(table["name"])[:2], list(table["seeds"])[:2]
         (['Cosine SIM λ=0.6', 'Cosine SEP λ=0.6'], [1, 1])
         """
-        return self._tabulated(configurations)
+        return self._tabulated(bounded)
 
     def claims(self) -> pd.DataFrame:
         """One row a claim of the paper: `verdict` (supported, contradicted, undecided), `ours`

@@ -67,11 +67,11 @@ def export(
 def estimates(engine: Engine, sweeps: list[str]) -> pd.DataFrame:
     """Means over seeds and their 95 % intervals, as `analysis.estimates` has them: one row a
     configuration of each sweep, and of each place on its further axes."""
-    from analysis.estimates import configurations
+    from analysis.estimates import bounded
     from analysis.facets import tabulated
     from analysis.results import load_results
 
-    return tabulated((load_results(engine, name) for name in sweeps), configurations)
+    return tabulated((load_results(engine, name) for name in sweeps), bounded)
 
 
 def _log(engine: Engine, sweeps: list[str], tool: str, out: Path | None) -> None:

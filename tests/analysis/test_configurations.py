@@ -11,7 +11,7 @@ from analysis.configurations import (
     ordered,
     reconstruction_only,
 )
-from analysis.estimates import configurations
+from analysis.estimates import bounded, configurations
 from analysis.markdown import seeds_note
 from tests.analysis.planted import planted
 from tests.analysis.synthetic import (
@@ -46,6 +46,15 @@ def test_without_predictions_the_interval_is_student_s_over_the_seeds() -> None:
     assert row["mse"] == pytest.approx(0.3)
     low, high = stats.t.interval(0.95, 2, 0.3, stats.sem(values))
     assert (row["mse_low"], row["mse_high"]) == pytest.approx((low, high))
+
+
+def test_intervals_that_are_told_end_where_their_measure_does() -> None:
+    rows = [_with(0, 0.1) | {"pitch_private": 0.1}, _with(1, 0.6) | {"pitch_private": 0.9}]
+    told, whole = (make(trainings(rows)).iloc[0] for make in (bounded, configurations))
+    for name, low, high in (("pitch_private", 0, 1), ("delta_pitch", -1, 1), ("mse", 0, np.inf)):
+        assert whole[f"{name}_low"] < low and told[f"{name}_low"] == low
+        assert told[f"{name}_high"] == min(whole[f"{name}_high"], high)
+    assert told["pitch_overall_high"] == whole["pitch_overall_high"] < 1  # the same in both seeds
 
 
 def test_test_notes_are_in_the_interval_where_they_are_known() -> None:

@@ -74,7 +74,9 @@ def test_the_policy_allows_these_scripts_and_nothing_else(document: dict[str, An
 @pytest.mark.parametrize("name", ["</script><b>", "<!--<script>", "a\u2028b", '"><i>', "🎹\x1b"])
 def test_no_name_ends_the_script_that_holds_it(document: dict[str, Any], name: str) -> None:
     (sweep,) = document["sweeps"]
-    made = page({**document, "sweeps": [{**sweep, "name": name, "curves": {"means": []}}]})
+    made = page(
+        {**document, "sweeps": [{**sweep, "name": name, "sweep": name, "curves": {"means": []}}]}
+    )
     held = re.search(r'id="document"[^>]*>(.*?)</script>', made, flags=re.S)
     assert held is not None and "<" not in held[1]
     assert made.count("<script") == page(document).count("<script")

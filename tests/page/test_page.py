@@ -13,6 +13,7 @@ import pytest
 from analysis.configurations import RECONSTRUCTION_ONLY
 from analysis.document import with_derived
 from analysis.estimates import configurations
+from analysis.html import page
 from analysis.results import load_results
 from analysis.trainings import Trainings
 from sweeper.ledger.connect import open_reader
@@ -258,6 +259,27 @@ def test_two_sweeps_are_arrows_and_paired_differences(
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&amp;{{7*7}} 🎹\x1b[31m\u202e<!--<script>"
+
+
+def test_places_of_one_sweep_have_one_title_and_one_provenance_with_sources_folded(
+    opened: Opened, db: str, tmp_path: Path
+) -> None:
+    document = document_of(open_reader(db), ["three", "higher"], db)
+    for sweep in document["sweeps"]:
+        own = {"grid": "mine.toml", "grid_file": "[axes]\n", "plugins": {"barlow.py": "import x\n"}}
+        sweep["name"], sweep["sweep"] = f"mine · loss.gamma={sweep['name']}", "mine"
+        sweep["options"] |= own
+        sweep["unfinished"] = {"failed": ["Cosine SIM λ=1 seed 0"]}  # which stands in each
+    path = tmp_path / "report.html"
+    path.write_text(page(document), encoding="utf-8")
+    tab = opened(path)
+    assert tab.title() == tab.locator("h1").inner_text() == "mine"
+    provenance = tab.locator("#provenance")
+    assert provenance.locator("summary").all_inner_texts() == ["mine.toml", "barlow.py"]
+    assert not provenance.get_by_text("import x").is_visible()
+    assert provenance.get_by_text("Cosine SIM λ=1 seed 0", exact=True).count() == 1
+    assert "[axes]" not in provenance.locator("dl").inner_text()
+    assert tab.locator("#table .list").evaluate("it => it.scrollWidth <= it.clientWidth")
 
 
 def test_hostile_names_are_only_text(opened: Opened, tmp_path: Path) -> None:

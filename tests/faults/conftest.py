@@ -68,6 +68,7 @@ class Sweep:
     storage: Path = field(init=False)
     log: Path = field(init=False)  # what it says goes there
     environment: dict[str, str] = field(default_factory=dict)
+    started: list[BaseProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
@@ -109,6 +110,7 @@ class Sweep:
             target=drive, args=(command, str(self.log), environment), kwargs=settings
         )
         process.start()
+        self.started.append(process)
         return process
 
     def launch(self, fault: str = "", *arguments: str, **settings: Any) -> int:
@@ -152,8 +154,12 @@ def ended(process: BaseProcess, patience: float = PATIENCE) -> int:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, processes: Any) -> Sweep:
-    return Sweep(tmp_path, processes)
+def sweep(tmp_path: Path, processes: Any) -> Iterator[Sweep]:
+    made = Sweep(tmp_path, processes)
+    yield made
+    for process in made.started:  # one that a failed test has left frozen would never end
+        if process.is_alive():
+            process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -243,7 +243,9 @@ def test_the_table_sorts_and_shows_every_seed(
 def test_two_sweeps_are_arrows_and_paired_differences(
     opened: Opened, db: str, tmp_path: Path
 ) -> None:
-    tab = opened(write(db, ["three", "higher"], tmp_path))
+    tab = opened(write(db, ["three", "higher"], tmp_path), viewport={"width": 1400, "height": 800})
+    tray, last = (tab.locator(it).last.bounding_box() for it in ("#tray", "#grid .baselines"))
+    assert tray["y"] >= last["y"] + last["height"]  # with nothing to tell it covers no grid
     assert tab.locator("#figure3 .moves path").count() == 46
     assert tab.locator("#grid table").count() == 2
     tab.locator("[data-choice=measure]").select_option("delta_pitch")

@@ -43,7 +43,7 @@ def note(comparison: Comparison) -> str:
     count = json.loads(drawn["settings"].iloc[0])["neighbours"]
     return (
         f"{made}. sep: how often a clip's {count} nearest in the raw latents share its label, 0 by "
-        "chance, 1 always. acc: test accuracy of linear probes. First: who sees both best."
+        "chance, 1 always. acc: test accuracy of linear probes. First: by the smaller sep."
     )
 
 

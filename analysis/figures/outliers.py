@@ -20,12 +20,17 @@ def is_wide(values: pd.Series) -> bool:
 def clip_outliers(table: pd.DataFrame, column: str, log: bool = False) -> pd.DataFrame:
     """Moves values that are far out to just beyond the others, so that these can be told apart.
 
-    Adds `{column}_clipped` (−1, 0 or 1). A point that is clipped loses its interval.
+    Adds `{column}_clipped` (−1, 0 or 1). A point that is clipped loses its interval, and stands
+    beyond those of the others too: within them it would look like one of its place.
     """
     values: pd.Series[float] = table[column].map(math.log10) if log else table[column]
     low, high = _limits(values)
-    clipped = values.clip(low, high)
     direction = (values > high).astype(int) - (values < low).astype(int)
+    ends = [table.loc[direction == 0, f"{column}{end}"] for end in ("_low", "_high")]
+    near: pd.Series[float] = pd.concat(ends, ignore_index=True)
+    drawn = near[near > 0].map(math.log10) if log else near
+    edge = _EDGE * (drawn.max() - drawn.min())  # NaN without intervals: the limits stay
+    clipped = values.clip(min(low, drawn.min() - edge), max(high, drawn.max() + edge))
     columns = {
         column: table[column].where(direction == 0, 10**clipped if log else clipped),
         **{end: table[end].where(direction == 0) for end in (f"{column}_low", f"{column}_high")},
@@ -43,8 +48,9 @@ def note(table: pd.DataFrame) -> str:
     """Names the configurations that `clip_outliers` moved; empty when it moved none."""
     far = table[table.filter(regex="_clipped$").ne(0).any(axis=1)]
     names = list(far["name"].unique())
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"Off the scale (arrows): {', '.join(names[:_NAMED])}{more}." if names else ""
+    told = names if len(names) == _NAMED + 1 else names[:_NAMED]  # a name is as short as "1 more"
+    more = f" and {len(names) - _NAMED} more" if len(names) > len(told) else ""
+    return f"Off the scale (arrows): {', '.join(told)}{more}." if names else ""
 
 
 def _limits(values: pd.Series) -> tuple[float, float]:

@@ -21,6 +21,11 @@ def test_a_value_far_out_stands_just_clipped_the_others_without_its_interval() -
     assert note(clipped) == "Off the scale (arrows): point 10."
 
 
+def test_a_clipped_value_stands_beyond_the_intervals_of_the_others() -> None:
+    clipped = clip_outliers(points([*NEAR, 1000.0]).assign(x_low=0.5, x_high=20.5), "x")
+    assert clipped["x"].iloc[-1] == 20.5 + 0.08 * 20
+
+
 def test_a_value_far_below_points_down() -> None:
     assert clip_outliers(points([*NEAR, -1000.0]), "x")["x_clipped"].iloc[-1] == -1
 

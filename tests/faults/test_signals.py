@@ -149,7 +149,7 @@ def has_child(launch: Launch, *words: str) -> bool:
 
 
 PHASES = {
-    "imports": Phase(catches_sigterm, executor="inline", later=2.5),
+    "imports": Phase(catches_sigterm, executor="inline", later=1.2),  # it is over in two
     "registering": Phase(hold="register:before-commit"),
     "workers' start": Phase(lambda launch: has_child(launch, "spawn_main"), is_rendering=True),
     "rendering": Phase(lambda launch: "encoding clips" in launch.screen.text, is_rendering=True),

@@ -25,7 +25,7 @@ from analysis.configurations import (
     in_order,
 )
 from analysis.effects import spearman, subspace_effects
-from analysis.estimates import configurations, edges, with_edges
+from analysis.estimates import EDGES, configurations, edges, with_edges
 from analysis.facets import facets
 from analysis.factors import PAPER, Factors
 from analysis.intervals import ALPHA, interval
@@ -147,11 +147,7 @@ class _Sweep:
         table = self.table.assign(chosen=self.table["name"] == (chosen.name if chosen else None))
         factors = self.results.factors
         smaller = table[list(factors.margins)].min(axis=1, skipna=False)
-        for edge in (
-            "",
-            "_low",
-            "_high",
-        ):  # of the margin that is the smallest, the first of equals
+        for edge in EDGES:  # of the margin that is the smallest, the first of equals
             last, *rest = reversed(factors.margins)
             found = table[f"{last}{edge}"]
             for margin in rest:

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.factors import PAPER, Factors
+from analysis.measured import measures
 from analysis.pareto import AXES
 from analysis.searched import Points, compared, front, shown, told
 from sweeper.commands.launch import train
@@ -229,9 +230,7 @@ def finished(rows: pd.DataFrame, factors: Factors = PAPER) -> pd.DataFrame:
     """Finished cells with both losses, with a column for each goal."""
     rows = rows[(rows["kind"] == "multiview") & (rows["state"] == State.FINISHED)]
     rows = rows[rows["lam"] < 1].copy()
-    sides = [[f"valid_{side}" for side in factors.sides(task)] for task in factors.tasks]
-    margins = [rows[held] - rows[other] for held, other in sides]
-    rows[GOALS[0]] = pd.concat(margins, axis=1).min(axis=1, skipna=False)
-    overall = rows[[f"valid_{task}_overall" for task in factors.tasks]]
-    rows[GOALS[1]] = overall.mean(axis=1, skipna=False)
+    accuracies = rows[[f"valid_{name}" for name in factors.accuracies]]
+    valid = measures(accuracies.to_numpy(float), factors)
+    rows[GOALS[0]], rows[GOALS[1]] = valid["worse_margin"], valid["mean_overall"]
     return rows

@@ -156,7 +156,7 @@ def _narrowed(claim: Claim, m: Measured) -> tuple[Measured, str]:
     families = {name: _family(m, name) for name in claim.families}
     absent += [f"configuration of {name}" for name, places in families.items() if not len(places)]
     if absent:
-        raise ValueError(f"the sweep has no {absent[0]}")
+        raise ValueError(f"{absent[0]}, which the sweep lacks")
     family = np.concatenate([*families.values(), np.empty(0, int)]).astype(int)
     seeds: NDArray[np.bool_] = np.all(m.there[:, m.places(*claim.points)], axis=1)
     seeds, family_kept = _complete(m.there[:, family], seeds, claim.balanced)

@@ -292,7 +292,7 @@ def search(
             metavar="AXIS=RANGE",
             help="What may be chosen: lam=0.1:0.9, loss.temperature=0.05:2:log, "
             "training.epochs=2:8, loss.gamma=0.5:5, or values with commas between; may be "
-            "repeated. By default the grid's [search], else its principles, objectives and axes, "
+            "repeated. By default the grid's \\[search], else its principles, objectives and axes, "
             "and λ in steps of 0.05.",
         ),
     ] = None,

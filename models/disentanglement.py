@@ -47,26 +47,30 @@ def measures(
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
     """Alignment of features x (N, F) and y (N, E) of the same clips; NaN where one is constant."""
-    k, level = (_gram(z) for z in (x, y))
-    own = _hsic(k, k) * _hsic(level, level)
-    return _hsic(k, level) / own**0.5 if own > 0 else float("nan")
+    x, y = (z.double() - z.double().mean(0) for z in (x, y))
+    own = _hsic(x, x) * _hsic(y, y)
+    return _hsic(x, y) / own**0.5 if own > 0 else float("nan")
 
 
-def _gram(x: Tensor) -> Tensor:
-    """(N, N) products of the centred clips, in float64, without the diagonal."""
-    centred = x.double() - x.double().mean(0)
-    products = centred @ centred.mT
-    return products.fill_diagonal_(0)
+def _hsic(x: Tensor, y: Tensor) -> float:
+    """Song et al. (2012), equation 5, of the Gram matrices of centred x and y.
 
-
-def _hsic(k: Tensor, level: Tensor) -> float:
-    """Song et al. (2012), equation 5, of Gram matrices without their diagonals."""
-    n = len(k)
-    rows, columns = k.sum(0), level.sum(0)
-    trace = float((k * level).sum())
-    sums = float(rows.sum() * columns.sum()) / ((n - 1) * (n - 2))
-    mixed = 2 * float(rows @ columns) / (n - 2)
+    Without its diagonal k, |x_i|² of each clip, the rows of a centred Gram matrix add up to -k.
+    """
+    n = len(x)
+    k, level = x.square().sum(1), y.square().sum(1)
+    both = float(k @ level)
+    trace = _products(x, y) - both
+    sums = float(k.sum() * level.sum()) / ((n - 1) * (n - 2))
+    mixed = 2 * both / (n - 2)
     return (trace + sums - mixed) / (n * (n - 3))
+
+
+def _products(x: Tensor, y: Tensor) -> float:
+    """Σ over pairs of clips ⟨x_i, x_j⟩·⟨y_i, y_j⟩ = ‖xᵀ·y‖², by whichever takes fewer numbers."""
+    if len(x) < max(x.shape[1], y.shape[1]):
+        return float(((x @ x.mT) * (y @ y.mT)).sum())
+    return float((x.mT @ y).square_().sum())
 
 
 def dci(importance: NDArray[np.float64]) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -47,25 +48,28 @@ def probe_pack(
     evaluated: dict[str, Evaluated] = {}
     for seed in dict.fromkeys(seeds[result.key] for result in finished):
         of_seed = [result for result in finished if seeds[result.key] == seed]
-        for chunk in _at_once(of_seed, latents, model):
-            keys, features, mse = zip(*chunk, strict=True)
-            scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
-            evaluated.update(zip(keys, scored, strict=True))
+        numbers = math.prod(_features_shape(of_seed[0], latents, model))
+        size = runs_at_once(latents.device.type, numbers)
+        for start in range(0, len(of_seed), size):
+            chunk = of_seed[start : start + size]
+            evaluated |= _of_chunk(chunk, latents, tasks, split, model, spec, seed, on_epoch)
     return evaluated
 
 
-def _at_once(
-    results: Sequence[TrainedRun], latents: Tensor, model: ModelSpec
-) -> Iterator[list[tuple[str, Tensor, float | None]]]:
-    """Key, features and MSE of as many runs as are probed together; no others' are in memory."""
-    chunk = []
-    for result in results:
-        chunk.append((result.key, *features_of(result, latents, model)))
-        if len(chunk) == runs_at_once(chunk[0][1]):
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _of_chunk(
+    runs: Sequence[TrainedRun],
+    latents: Tensor,
+    tasks: Mapping[str, ProbeTask],
+    split: ProbeSplit,
+    model: ModelSpec,
+    spec: ProbeSpec,
+    seed: int,
+    on_epoch: Callable[[float], None],
+) -> dict[str, Evaluated]:
+    """Scores of as many runs as are probed together; no others' features are in memory."""
+    features, mse = zip(*(features_of(run, latents, model) for run in runs), strict=True)
+    scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
+    return dict(zip([run.key for run in runs], scored, strict=True))
 
 
 def probe_encoder(
@@ -105,10 +109,18 @@ def features_of(
 ) -> tuple[Tensor, float | None]:
     """One vector a clip (S, N, F) from a run's best weights, and its MSE where it has a decoder."""
     weights = {name: w.to(latents.device) for name, w in result.weights.items()}
-    features, error = [], 0.0
-    for x in torch.split(latents.float(), BLOCK):
+    features = torch.empty(_features_shape(result, latents, model), device=latents.device)
+    error = 0.0
+    blocks = zip(torch.split(latents, BLOCK), torch.split(features, BLOCK, dim=1), strict=True)
+    for block, pooled in blocks:
+        x = block.float()
         z = encode(weights, x, result.shape, model)  # (S, n, T, L)
-        features.append(pool(z, model.pool))
+        pooled.copy_(pool(z, model.pool))
         if result.has_decoder:
             error += float((decode(weights, z) - x).square().sum(dtype=torch.float64))
-    return torch.cat(features, dim=1), error / latents.numel() if result.has_decoder else None
+    return features, error / latents.numel() if result.has_decoder else None
+
+
+def _features_shape(result: TrainedRun, latents: Tensor, model: ModelSpec) -> tuple[int, int, int]:
+    tokens = 1 if model.pool == "mean" else latents.shape[1]
+    return result.shape.subspaces, len(latents), tokens * result.shape.latent

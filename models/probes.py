@@ -86,7 +86,7 @@ def train_probes(
     check(features, tasks, split)
     torch.set_flush_denormal(True)  # AdamW's moments of dead units: see models.pack.trainer
     probed = []
-    size = runs_at_once(features[0])
+    size = runs_at_once(features[0].device.type, features[0].numel())
     for start in range(0, len(features), size):
         x = torch.stack(list(features[start : start + size])).float()
         heads = _Heads(_standardised(x, split.train), tasks, split, spec, Draws(seed))
@@ -98,10 +98,10 @@ def train_probes(
     return probed
 
 
-def runs_at_once(features: Tensor) -> int:
-    """How many runs with such features (G, N, F) are probed together."""
-    fit = max(1, CHUNK_BYTES // (4 * features.numel()))  # as float32
-    return CHUNK.get(features.device.type, fit)
+def runs_at_once(device: str, numbers: int) -> int:
+    """How many runs with so many numbers of features each are probed together."""
+    fit = max(1, CHUNK_BYTES // (4 * numbers))  # as float32
+    return CHUNK.get(device, fit)
 
 
 class Draws:

@@ -41,8 +41,8 @@ typedef struct {
   int mean, relu;
   Layers w, m, v;       /* weights and AdamW's moments */
   float *w2t, *w3t, *w4t; /* (out, in), for the inputs' gradients */
-  float *x, *hidden, *z, *wide, *error;       /* (M, D), (M, S·H), (M, J), (M, H), (M, D) */
-  float *dz, *dwide;    /* error becomes its own gradient, wide later the hidden units' */
+  float *x, *hidden, *z, *wide; /* (M, D), (M, S·H), (M, J), (M, H): units, then their gradients */
+  float *error, *dz;    /* (M, D), and its gradient; (M, J) in the same place, once that is done with */
   float *db1, *db2, *db3, *db4;
   float *pooled, *dpooled, *centred, *power;  /* of one subspace */
   float *sim, *up, *up_t;                     /* (B, B) */
@@ -71,8 +71,8 @@ static long lay_out(Net *n, const Sizes *s, uintptr_t place) {
   n->w2t = take(&next, (long)n->J * n->H), n->w3t = take(&next, (long)n->H * n->J);
   n->w4t = take(&next, (long)n->D * n->H);
   n->x = take(&next, m * n->D), n->hidden = take(&next, m * n->S * n->H);
-  n->z = take(&next, m * n->J), n->wide = take(&next, m * n->H), n->error = take(&next, m * n->D);
-  n->dz = take(&next, m * n->J), n->dwide = take(&next, m * n->H);
+  n->z = take(&next, m * n->J), n->wide = take(&next, m * n->H);
+  n->error = n->dz = take(&next, m * (n->D > n->J ? n->D : n->J));
   n->db1 = take(&next, (long)n->S * n->H), n->db2 = take(&next, n->J);
   n->db3 = take(&next, n->H), n->db4 = take(&next, n->D);
   n->pooled = take(&next, 2L * n->B * n->L), n->dpooled = take(&next, 2L * n->B * n->L);
@@ -258,19 +258,25 @@ static float reconstruct(const Net *n, float rec_weight) {
   return (float)(squares / elements);
 }
 
-/* Each layer's input gradient is taken with the weights before their update. With y = x · W + b,
- * dW = xᵀ · dy, db = Σ over rows of dy, dx = dy · Wᵀ. */
-static void decoder_backward(const Net *n, Update o) {
-  int M = n->M, H = n->H, D = n->D, J = n->J;
+/* With y = x · W + b, dW = xᵀ · dy, db = Σ over rows of dy, dx = dy · Wᵀ, the transposed copy being
+ * that of the weights before their update. Hidden units give way to their own gradient, once the
+ * weights after them have stepped. */
+static void output_backward(const Net *n, Update o) {
+  int M = n->M, H = n->H, D = n->D;
   const Layers *w = &n->w, *m = &n->m, *v = &n->v;
-  input_gradient(M, H, D, n->error, n->w4t, n->dwide, n->wide, 0, n->db3, n->halves);
   weight_step(H, D, M, n->wide, n->error, w->w4, m->w4, v->w4, o, n->halves);
   bias_step(D, n->db4, w->b4, m->b4, v->b4, o);
-  /* dz = (1 − λ)·dL_dis/dz, which stands there already, + γλ·dL_rec/dz */
-  if (n->relu) input_gradient(M, J, H, n->dwide, n->w3t, n->dz, n->z, 1, n->db2, n->halves);
-  else input_gradient(M, J, H, n->dwide, n->w3t, n->dz, 0, 1, n->db2, n->halves);
-  weight_step(J, H, M, n->z, n->dwide, w->w3, m->w3, v->w3, o, n->halves);
+  input_gradient(M, H, D, n->error, n->w4t, n->wide, n->wide, 0, n->db3, n->halves);
+}
+
+/* dz = (1 − λ)·dL_dis/dz, which stands there already, + γλ·dL_rec/dz */
+static void decoder_backward(const Net *n, Update o) {
+  int M = n->M, H = n->H, J = n->J;
+  const Layers *w = &n->w, *m = &n->m, *v = &n->v;
+  weight_step(J, H, M, n->z, n->wide, w->w3, m->w3, v->w3, o, n->halves);
   bias_step(H, n->db3, w->b3, m->b3, v->b3, o);
+  if (n->relu) input_gradient(M, J, H, n->wide, n->w3t, n->dz, n->z, 1, n->db2, n->halves);
+  else input_gradient(M, J, H, n->wide, n->w3t, n->dz, 0, 1, n->db2, n->halves);
 }
 
 /* What decoder_backward leaves in dz and db₂, where there is no decoder. */
@@ -290,11 +296,11 @@ static void encoder_backward(const Net *n, int s, Update o) {
   int M = n->M, H = n->H, L = n->L, D = n->D;
   const Layers *w = &n->w, *m = &n->m, *v = &n->v;
   long one = (long)s * H * D, two = (long)s * H * L, bias1 = (long)s * H, bias2 = (long)s * L;
-  float *dz = n->dz + bias2 * M, *hidden = n->hidden + bias1 * M, *dhidden = n->wide;
-  input_gradient(M, H, L, dz, n->w2t + two, dhidden, hidden, 0, n->db1 + bias1, n->halves);
+  float *dz = n->dz + bias2 * M, *hidden = n->hidden + bias1 * M;
   weight_step(H, L, M, hidden, dz, w->w2 + two, m->w2 + two, v->w2 + two, o, n->halves);
   bias_step(L, n->db2 + bias2, w->b2 + bias2, m->b2 + bias2, v->b2 + bias2, o);
-  weight_step(D, H, M, n->x, dhidden, w->w1 + one, m->w1 + one, v->w1 + one, o, n->halves);
+  input_gradient(M, H, L, dz, n->w2t + two, hidden, hidden, 0, n->db1 + bias1, n->halves);
+  weight_step(D, H, M, n->x, hidden, w->w1 + one, m->w1 + one, v->w1 + one, o, n->halves);
   bias_step(H, n->db1 + bias1, w->b1 + bias1, m->b1 + bias1, v->b1 + bias1, o);
 }
 
@@ -328,8 +334,9 @@ void train(void *arena, const Sizes *s, const Run *r, const AdamW *optimizer, lo
     Update o = update_of(optimizer, (double)(done + step + 1));
     gather(&n, latents, n.d, clips + step * 2 * n.B, n.x);
     encode(&n, r);
-    losses[2 * step + 1] = disentangle(&n, r, 1);
     losses[2 * step] = r->decoder ? reconstruct(&n, r->rec_weight) : 0;
+    if (r->decoder) output_backward(&n, o);
+    losses[2 * step + 1] = disentangle(&n, r, 1);
     if (r->decoder) decoder_backward(&n, o);
     else latents_backward(&n);
     for (int k = 0; k < n.S; k++)

@@ -41,9 +41,11 @@ def test_features_that_share_nothing_are_not_aligned_though_they_outnumber_the_c
     assert np.std(found) < 0.1
 
 
-def test_alignment_equals_the_definition_by_u_statistics() -> None:
+@pytest.mark.parametrize("widths", [(2, 3), (2, 9), (9, 9)])
+def test_alignment_equals_the_definition_by_u_statistics(widths: tuple[int, int]) -> None:
     """HSIC as a mean over quadruples of distinct clips (Song et al. 2012, section 2)."""
-    x, y = draws(1, 6, 2).double().numpy(), draws(2, 6, 3).double().numpy()
+    first, second = widths
+    x, y = draws(1, 6, first).double().numpy() + 1, draws(2, 6, second).double().numpy()
 
     def hsic(a: np.ndarray, b: np.ndarray) -> float:
         k, level, n = a @ a.T, b @ b.T, len(a)

@@ -1,7 +1,7 @@
-"""What a small sweep costs by parts, told from a real sweep in a fresh directory and cache.
+"""What a sweep costs by parts, told from a real one in a fresh directory and cache.
 
 `python -m sweeper.bench.cold_start DIRECTORY SINCE` is that sweep, in a process of its own, so that
-importing costs what it costs a user: it finds a grid in DIRECTORY and leaves the parts there.
+importing costs what it costs a user: it finds a request in DIRECTORY and leaves the parts there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from sweeper.bench.memory import peak_bytes
 from sweeper.errors import SweeperError
 from sweeper.events import Broke, Ended, Event, Placed, Progress, Results
+from sweeper.study import presets
 
 PARTS = ("import", "data", "ray", "training", "probes", "writing", "rest")
 GRID = """
@@ -33,20 +34,21 @@ train_clips = {}
 valid_clips = {}
 downstream_clips = {}
 """
-TIMEOUT = 300
+TIMEOUT = 300  # of the small sweep
 
 DRIVER = "driver"  # beside the packs
 Mark = tuple[float, str, str | None]  # when, who, and the part that begins; None: there is none
 
 
-def measure(clips: tuple[int, int, int]) -> dict[str, Any]:
-    """Seconds and share of each of PARTS for a sweep of four runs, started cold.
+def measure(clips: tuple[int, int, int], preset: str | None = None) -> dict[str, Any]:
+    """Seconds and share of each of PARTS for a sweep that is started cold.
 
-    `clips` for training, for validation and downstream. Raises SweeperError when the sweep does
-    not finish.
+    A small one of four runs on so many clips (for training, for validation and downstream); or the
+    full grid of a preset, one seed, which may take an hour. Raises SweeperError for an unknown
+    preset, and when the sweep does not finish.
     """
     with TemporaryDirectory(prefix="sweeper-bench-") as directory:
-        Path(directory, "grid.toml").write_text(GRID.format(*clips))
+        Path(directory, "request.json").write_text(json.dumps(_request(directory, clips, preset)))
         environment = {
             **os.environ,
             "SWEEPER_CACHE": f"{directory}/cache",
@@ -62,7 +64,7 @@ def measure(clips: tuple[int, int, int]) -> dict[str, Any]:
             peak_bytes(process.pid) as peak,
         ):
             try:
-                _, complaints = process.communicate(timeout=TIMEOUT)
+                _, complaints = process.communicate(timeout=None if preset else TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 late = f"the sweep of `bench` did not finish in {TIMEOUT:g} s: is the machine busy?"
@@ -74,8 +76,18 @@ def measure(clips: tuple[int, int, int]) -> dict[str, Any]:
             last = complaints.strip().splitlines()[-1:] or ["no message"]
             raise SweeperError(f"the sweep of `bench` did not finish: {last[0]}")
         sweep = json.loads(Path(directory, "parts.json").read_text())
-    told = {"clips": sum(clips), "runs": sweep["runs"], "peak_bytes": max(peak, default=None)}
+    told = {"preset": preset, "runs": sweep["runs"], "peak_bytes": max(peak, default=None)}
     return told | shares(sweep["seconds"])
+
+
+def _request(directory: str, clips: tuple[int, int, int], preset: str | None) -> dict[str, str]:
+    """Of a `sweeper.study.request.Request`."""
+    if preset is not None:
+        encoder = presets.preset(preset).data.encoder
+        return {"grid": "full", "preset": preset, "encoder": encoder}
+    grid = Path(directory, "grid.toml")
+    grid.write_text(GRID.format(*clips))
+    return {"grid": str(grid), "preset": "smoke"}
 
 
 def shares(seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -153,7 +165,7 @@ def _sweep(directory: Path, since: float) -> dict[str, Any]:
     from sweeper.sweep import expand, register, train_missing
 
     clock.begin("rest")
-    request = Request(grid=str(directory / "grid.toml"), preset="smoke")
+    request = Request(**json.loads((directory / "request.json").read_text()))
     with writer(str(directory / "results.db")) as engine, Ledger.of(engine, "bench") as ledger:
         # Seconds of every use of the database.
         event.listen(engine, "checkout", lambda _, use, __: use.info.update(since=time.time()))

@@ -27,11 +27,13 @@ BASELINES = {
 }
 
 
-def run(*, quick: bool, as_json: bool, device: str, console: Console) -> None:
+def run(
+    *, quick: bool, as_json: bool, device: str, console: Console, preset: str | None = None
+) -> None:
     """Measures and prints; with `as_json` one JSON object and nothing else."""
     settings, device = QUICK if quick else FULL, choose_device(device)
     with _progress(Console(stderr=True)) as tell:
-        report = measure(settings, device, tell)
+        report = measure(settings, device, tell, preset)
     if as_json:
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
@@ -145,6 +147,9 @@ def _sweep(report: Report) -> RenderableType:
     whole, probes = report["end_to_end"], report["probes"]
     peak = whole["peak_bytes"]
     line = f"a sweep of {whole['runs']} small runs from nothing: {whole['seconds']:.0f} s"
+    if preset := whole["preset"]:
+        minutes = whole["seconds"] / 60
+        line = f"the {preset} preset, {whole['runs']} runs from nothing: {minutes:.1f} minutes"
     if peak:
         line += f", all its processes at most {peak / 1e9:.1f} GB at once"
     table = Table(box=None, padding=(0, 1), header_style="dim")

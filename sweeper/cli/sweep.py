@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli import completion
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -355,14 +356,25 @@ def export(
 def bench(
     as_json: AsJson = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A rough look in about two minutes, not a claim.")
+        bool, typer.Option("--quick", help="A rough look in about a minute, not a claim.")
     ] = False,
     device: Annotated[Device, typer.Option(help="Where the arms train.")] = Device.auto,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Train this preset's full grid from a cold start, too: minutes to an hour.",
+            autocompletion=completion.presets,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure the claims of speed here and now, beside the loops that a user would write."""
     from sweeper.bench.render import run
+    from sweeper.study import presets
 
-    run(quick=quick, as_json=as_json, device=device.value, console=console())
+    if preset is not None:
+        presets.preset(preset)  # unknown: before anything is measured
+    run(quick=quick, as_json=as_json, device=device.value, console=console(), preset=preset)
 
 
 def doctor(db: Db = "results.db") -> None:

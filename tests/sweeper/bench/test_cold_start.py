@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from sweeper.bench import cold_start
 from sweeper.bench.cold_start import PARTS, Clock, seconds_by_part, shares
+from sweeper.cli.app import app
 from sweeper.errors import SweeperError
 from sweeper.events import Broke, Ended, Placed, Planned, Progress, Results
 from sweeper.states import State
+from sweeper.study.request import Request
 
 
 @pytest.fixture
@@ -117,3 +120,20 @@ def test_the_sweep_is_a_process_that_ends_fails_in_one_line_or_is_late(
             cold_start.measure((1, 1, 1))
     else:
         assert cold_start.measure((1, 1, 1))["seconds"] == len(PARTS)
+
+
+@pytest.mark.parametrize("name", [None, "quick", "paper"])
+def test_the_sweep_is_a_small_one_or_a_presets_full_grid(name, tmp_path):
+    request = Request(**cold_start._request(str(tmp_path), (30, 20, 40), name))
+    study = request.study(request.load_grid())
+    if name is None:
+        assert (study.data.train_clips, len(request.load_grid().cells(1))) == (30, 4)
+    else:
+        assert (request.grid, request.encoder) == ("full", study.data.encoder)
+
+
+def test_a_preset_that_is_none_is_refused_before_anything_is_measured():
+    result = CliRunner().invoke(app, ["bench", "--preset", "papre"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SweeperError)
+    assert "'papre'" in str(result.exception)

@@ -15,7 +15,7 @@ from sweeper.bench import render
 def test_progress_is_told_on_standard_error_where_no_terminal_is(
     as_json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def measure(settings: Any, device: str, tell: Any) -> dict[str, int]:
+    def measure(settings: Any, device: str, tell: Any, preset: None) -> dict[str, int]:
         tell("fidelity")
         return {"seconds": 1}
 

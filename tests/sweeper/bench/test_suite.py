@@ -87,9 +87,9 @@ def assert_fits(document, schema, path="report"):
 def tiny(monkeypatch):
     """The quick bench at tiny sizes, its sweep replaced by a made-up one."""
     parts = cold_start.shares(dict.fromkeys(cold_start.PARTS, 1.0))
-    made_up = {"runs": 4, "peak_bytes": 10**9, **parts}
+    made_up = {"preset": None, "runs": 4, "peak_bytes": 10**9, **parts}
     monkeypatch.setattr(show, "QUICK", TINY)
-    monkeypatch.setattr(cold_start, "measure", lambda clips: made_up)
+    monkeypatch.setattr(cold_start, "measure", lambda clips, preset: made_up | {"preset": preset})
 
 
 def console():
@@ -114,6 +114,12 @@ def test_the_quick_bench_prints_one_json_object_of_its_schema_and_a_table_of_it(
         "clips/s",
     ):
         assert words in text
+
+
+def test_a_presets_full_grid_is_told_in_minutes(tiny):
+    screen = console()
+    show.run(quick=True, as_json=False, device="cpu", console=screen, preset="paper")
+    assert "the paper preset, 4 runs from nothing: 0.1 minutes" in screen.file.getvalue()
 
 
 def test_no_timing_is_shown_when_the_engine_is_wrong(tiny, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.objectives import PRINCIPLES
+from models.pack.branches import Branches
 from models.spec import OBJECTIVES, LossSpec, RunSpec
 
 Array = NDArray[np.float64]
@@ -101,6 +102,13 @@ class _Group:
         first, second = torch.cat(latents, dim=1)
         return first.requires_grad_(), second.requires_grad_()
 
+    def losses(self, z: Tensor, pool: str) -> tuple[Tensor, Sequence[Tensor]]:
+        """Losses (k,), and what `weights` of them has as gradients: those of the two views."""
+        views = self.views(z)
+        with torch.enable_grad():
+            values = self.term(*(_pooled(view, pool) for view in views))
+        return values.detach(), torch.autograd.grad(values, views, self.weights)
+
     def write(self, values: Tensor, gradients: Sequence[Tensor], dz: Tensor, out: Tensor) -> None:
         """Add losses (k,) to `out` (K,) and put gradients (k, B, L, T) into dz."""
         start = 0
@@ -125,6 +133,7 @@ class PackedObjectives:
             spans = _stretches([term in of_run for of_run in terms])
             group_weights = torch.cat([weights[span] for span in spans])
             self._groups.append(_Group(term, spans, group_weights))
+        self._branches = Branches(len(self._groups), weights.device)
 
     def __call__(self, z: Tensor, dz: Tensor, losses: Tensor) -> None:
         """Write L_dis into `losses` (K,) and d(weight · L_dis)/dz into `dz`.
@@ -133,16 +142,14 @@ class PackedObjectives:
         """
         dz.zero_()
         losses.zero_()
-        for group in self._groups:
-            views = group.views(z)
-            with torch.enable_grad():
-                values = group.term(*(self._pooled(view) for view in views))
-            gradients = torch.autograd.grad(values, views, group.weights)
-            group.write(values.detach(), gradients, dz, losses)
+        made = self._branches.each(lambda group: group.losses(z, self._pool), self._groups)
+        for group, (values, gradients) in zip(self._groups, made, strict=True):
+            group.write(values, gradients, dz, losses)
 
-    def _pooled(self, z: Tensor) -> Tensor:
-        """One vector a clip (k, B, F) of latents (k, B, L, T)."""
-        return z.mean(-1) if self._pool == "mean" else z.flatten(-2)
+
+def _pooled(z: Tensor, pool: str) -> Tensor:
+    """One vector a clip (k, B, F) of latents (k, B, L, T)."""
+    return z.mean(-1) if pool == "mean" else z.flatten(-2)
 
 
 def _stretches(chosen: Sequence[bool]) -> tuple[slice, ...]:

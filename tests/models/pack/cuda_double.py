@@ -7,7 +7,8 @@ What a GPU does to a step, and a CPU does not, is imitated where it can be seen 
 - What a capture allocates lies in the graph's pool, where anything may stand between replays: NaN.
 - While a graph is captured, to wait for the device or to bring numbers from the host is an error.
 - A stream that touches what another one wrote, or writes what another one read, without having
-  waited for it, races: an error.
+  waited for it, races: an error. Streams of a capture are branches of its graph, and race likewise;
+  the stream that is captured waits for all of them in the end.
 
 Speed, memory, cuBLAS's choice of kernels and rounding in other orders are a GPU's alone.
 """
@@ -61,6 +62,14 @@ class Call(NamedTuple):
     options: Mapping[str, Any]
     use: Use
     made: list[Tensor | None]  # None: a view of an argument, or the argument itself
+    stream: str
+
+
+class Wait(NamedTuple):
+    """A stream of a graph that goes on after another one."""
+
+    waiting: str
+    other: str
 
 
 class Stream:
@@ -79,7 +88,7 @@ class CudaDouble(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._now = "default"
-        self._tape: list[Call] | None = None  # of the graph that is being captured
+        self._tape: list[Call | Wait] | None = None  # of the graph that is being captured
         self._pool: dict[int, Tensor] = {}  # place → bytes that it allocated
         self._before: dict[int, tuple[Tensor, Tensor]] = {}  # place → bytes, and what they held
         # Streams, and how many operations of each other one they have waited for.
@@ -91,7 +100,7 @@ class CudaDouble(TorchDispatchMode):
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Puts the double in the place of torch.cuda's."""
-        patch.setattr(torch.cuda, "Stream", lambda device: self._stream("side"))
+        patch.setattr(torch.cuda, "Stream", lambda device: self._stream(f"side {len(self._known)}"))
         patch.setattr(torch.cuda, "current_stream", lambda: Stream(self, self._now))
         patch.setattr(torch.cuda, "stream", self._on)
         patch.setattr(torch.cuda, "graph", self._captured)
@@ -99,6 +108,9 @@ class CudaDouble(TorchDispatchMode):
 
     def order(self, waiting: str, other: str) -> None:
         """The one stream goes on after all that the other has been given so far."""
+        if self._tape is not None:
+            self._tape.append(Wait(waiting, other))
+            return
         for stream, done in {**self._known[other], other: self._done[other]}.items():
             known = self._known[waiting]
             known[stream] = max(done, known.get(stream, 0))
@@ -123,19 +135,24 @@ class CudaDouble(TorchDispatchMode):
                 if self._tape is not None:
                     self._pool[_place(tensor)] = _bytes(tensor)
         if self._tape is not None:
-            self._tape.append(Call(function, arguments, options, use, made))
+            self._tape.append(Call(function, arguments, options, use, made, self._now))
         return out
 
-    def replay(self, tape: list[Call], pool: Mapping[int, Tensor]) -> None:
-        """All calls of a graph again, on the current stream."""
+    def replay(self, graph: Graph) -> None:
+        """All calls of a graph again: those of its own stream on the current one."""
         self.replays += 1
-        for call in tape:
-            self._touch(call.function, call.use)
-            out = call.function(*call.arguments, **call.options)
-            for kept, tensor in zip(call.made, _tensors(out), strict=True):
-                if kept is not None:
-                    kept.copy_(tensor)
-        _poison(pool)
+        names = {graph.stream: self._now}
+        for step in graph.tape:
+            if isinstance(step, Wait):
+                self.order(*(names.get(stream, stream) for stream in step))
+                continue
+            with self._on(self._stream(names.get(step.stream, step.stream))):
+                self._touch(step.function, step.use)
+                out = step.function(*step.arguments, **step.options)
+                for kept, tensor in zip(step.made, _tensors(out), strict=True):
+                    if kept is not None:
+                        kept.copy_(tensor)
+        _poison(graph.pool)
 
     def _stream(self, name: str) -> Stream:
         self._known.setdefault(name, {})
@@ -156,6 +173,7 @@ class CudaDouble(TorchDispatchMode):
             for other in self._known:
                 self.order(one, other)
         self._tape, self._pool, self._before = graph.tape, graph.pool, {}
+        graph.stream = stream.name
         try:
             with self._on(stream):
                 yield
@@ -164,6 +182,8 @@ class CudaDouble(TorchDispatchMode):
             for now, before in self._before.values():
                 now.copy_(before)
             _poison(graph.pool)
+        if loose := graph.loose():
+            raise CaptureError(f"the capture does not wait for {', '.join(loose)}")
 
     def _keep(self, written: list[Tensor]) -> None:
         """What they hold, where they are not the graph's own."""
@@ -195,12 +215,23 @@ class Graph:
 
     def __init__(self, double: CudaDouble) -> None:
         self._double = double
-        self.tape: list[Call] = []
+        self.tape: list[Call | Wait] = []
         self.pool: dict[int, Tensor] = {}
+        self.stream = ""  # that was captured
+
+    def loose(self) -> list[str]:
+        """Streams that its own has not waited for since they were last given something."""
+        given = dict[str, None]()
+        for step in self.tape:
+            if isinstance(step, Call):
+                given[step.stream] = None
+            elif step.waiting == self.stream:
+                given.pop(step.other, None)
+        return [stream for stream in given if stream != self.stream]
 
     def replay(self) -> None:
         with torch.no_grad(), torch.utils._python_dispatch._disable_current_modes():
-            self._double.replay(self.tape, self.pool)
+            self._double.replay(self)
 
 
 def _is_forbidden(name: str, options: Mapping[str, Any]) -> bool:

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from models.adamw import FlatAdamW
+from models.pack.branches import Branches
+from models.pack.loss import PackedObjectives
 from models.pack.runs import PackRun
 from models.pack.step import PackStep, StepGraph
 from models.pack.trainer import PackTrainer
@@ -49,6 +51,9 @@ def trained_by_graphs(runs, clips, spec, training):
         patch.setattr(
             "models.pack.trainer.StepGraph",
             lambda step, length, _device: StepGraph(step, length, torch.device("cuda")),
+        )
+        patch.setattr(
+            "models.pack.loss.Branches", lambda count, _: Branches(count, torch.device("cuda"))
         )
         return trained(runs, clips, spec, training), double.replays
 
@@ -143,6 +148,34 @@ def takes_the_capture_for_a_run(graph: StepGraph) -> None:
         CALL(graph)
 
 
+def begins_before_there_are_latents(branches: Branches, work, items):
+    made = []
+    for stream, item in zip(branches._streams, items, strict=True):
+        with torch.cuda.stream(stream):
+            made.append(work(item))
+        torch.cuda.current_stream().wait_stream(stream)
+    return made
+
+
+def waits_for_one_branch_only(branches: Branches, work, items):
+    made = []
+    for stream, item in zip(branches._streams, items, strict=True):
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            made.append(work(item))
+    torch.cuda.current_stream().wait_stream(branches._streams[0])
+    return made
+
+
+def adds_up_in_its_branches(objectives: PackedObjectives, z, dz, losses):
+    def work(group) -> None:
+        group.write(*group.losses(z, "flatten"), dz, losses)
+
+    dz.zero_()
+    losses.zero_()
+    list(objectives._branches.each(work, objectives._groups))
+
+
 STEP, ADAMW = PackStep.__call__, FlatAdamW.step
 WARM_UP, CALL = StepGraph._warm_up, StepGraph.__call__
 
@@ -164,6 +197,9 @@ MUTANTS: list[tuple[type, str, Callable[..., object], type[Exception]]] = [
     (StepGraph, "_warm_up", does_not_wait_for_the_warm_up, RaceError),
     (StepGraph, "_warm_up", warms_up_without_counting, RuntimeError),
     (StepGraph, "__call__", takes_the_capture_for_a_run, AssertionError),
+    (Branches, "each", begins_before_there_are_latents, RaceError),
+    (Branches, "each", waits_for_one_branch_only, RaceError),
+    (PackedObjectives, "__call__", adds_up_in_its_branches, RaceError),
     (PackTrainer, "_train_by_torch", leaves_out_an_epochs_last_graph, AssertionError),
 ]
 
@@ -178,3 +214,16 @@ def test_a_mistake_that_only_a_gpu_punishes_is_caught(of, name, mutant, caught, 
     with pytest.raises(caught):
         for clips, theirs in zip((one_graph, two), expected, strict=True):
             assert_same(trained_by_graphs(PACK, clips, SPEC, TRAINING)[0], theirs)
+
+
+def test_a_capture_that_leaves_a_branch_behind_is_none():
+    with pytest.MonkeyPatch.context() as patch, CudaDouble() as double:
+        double.install(patch)
+        own, branch, x = torch.cuda.Stream("cuda"), torch.cuda.Stream("cuda"), torch.zeros(1)
+        with (
+            pytest.raises(CaptureError, match="does not wait for side 2"),
+            torch.cuda.graph(torch.cuda.CUDAGraph(), stream=own),
+        ):
+            branch.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(branch):
+                x.add_(1)

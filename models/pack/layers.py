@@ -32,6 +32,10 @@ class Matmul:
     def __init__(self, precision: str = "ieee") -> None:
         self._precision = precision
 
+    def operands(self, weights: Tensor) -> Tensor:
+        """What the weights are as operands: themselves, or a copy in bf16."""
+        return weights.bfloat16() if self._precision == "bf16" else weights
+
     @contextmanager
     def chosen(self) -> Iterator[None]:
         """Within it CUDA's products are of this precision: torch has one switch for all."""
@@ -65,9 +69,11 @@ class Linear:
     run or for each run's subspace; x and y, (c, features, R), are cut to match.
     """
 
-    def __init__(self, name: str, weights: Weights, gradients: Weights, matmul: Matmul) -> None:
-        """`weights`, `gradients`: the layers of the chunk's runs."""
-        self.weight, self.weight_gradient = weights[f"{name}.weight"], gradients[f"{name}.weight"]
+    def __init__(
+        self, name: str, weights: Weights, operands: Weights, gradients: Weights, matmul: Matmul
+    ) -> None:
+        """`weights`, `gradients`: the layers of the chunk's runs; `operands`: Matmul.operands."""
+        self.weight, self.weight_gradient = operands[f"{name}.weight"], gradients[f"{name}.weight"]
         if name.startswith("encoder"):  # (c, S·H, D) or (c, S, L, H)
             self.weight = self.weight.flatten(0, 1)
             self.weight_gradient = self.weight_gradient.flatten(0, 1)
@@ -160,7 +166,10 @@ class PackedModel:
         streams = 1 + max(span.stream for span in spans)
         self.weights = like.new_zeros(layout.size)
         self.gradient = like.new_zeros(layout.size)
+        # Copied once a step, not once a product.
+        self._operands = matmul.operands(self.weights)
         self.layers, self.gradients = layout.views(self.weights), layout.views(self.gradient)
+        self.operands = layout.views(self._operands)
         self.x = like.new_empty(streams, rows, shape.features)
         self.x_columns = like.new_empty(streams, shape.features, rows)
         self.hidden = like.new_empty(runs, shape.subspaces * shape.hidden, rows)
@@ -174,6 +183,8 @@ class PackedModel:
     def encode(self) -> None:
         """Fill the latents z of the batch in x."""
         self.x_columns.copy_(self.x.mT)
+        if self._operands is not self.weights:
+            self._operands.copy_(self.weights)
         with self.matmul.chosen():
             for chunk in self._chunks:
                 chunk.encode()
@@ -199,12 +210,14 @@ class _Chunk:
 
     def __init__(self, model: PackedModel, span: Span, scratch: _Scratch) -> None:
         runs, count = slice(span.start, span.stop), span.stop - span.start
-        layers = {name: layer[runs] for name, layer in model.layers.items()}
-        gradients = {name: layer[runs] for name, layer in model.gradients.items()}
-        self.encoder1 = Linear("encoder1", layers, gradients, model.matmul)
-        self.encoder2 = Linear("encoder2", layers, gradients, model.matmul)
-        self.decoder1 = Linear("decoder1", layers, gradients, model.matmul)
-        self.decoder2 = Linear("decoder2", layers, gradients, model.matmul)
+        weights, operands, gradients = (
+            {name: layer[runs] for name, layer in layers.items()}
+            for layers in (model.layers, model.operands, model.gradients)
+        )
+        self.encoder1, self.encoder2, self.decoder1, self.decoder2 = (
+            Linear(name, weights, operands, gradients, model.matmul)
+            for name in ("encoder1", "encoder2", "decoder1", "decoder2")
+        )
         self._runs, self._has_decoder, self._latent_relu = runs, span.has_decoder, model.latent_relu
         self._x, self._x_columns = model.x[span.stream], model.x_columns[span.stream]
         self._hidden, self._z, self._dz = model.hidden[runs], model.z[runs], model.dz[runs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -288,6 +289,24 @@ def test_away_from_a_cpu_bytes_decide_how_many_runs_are_probed_at_once(trained, 
     monkeypatch.setattr("models.evaluation.probe", probing)
     assert scores() == expected
     assert sizes == [2, 1]
+
+
+def test_only_the_runs_at_work_have_their_features_in_memory(trained, monkeypatch):
+    results, of_one_seed = trained[0], dict.fromkeys(trained[1], 1)
+    held = []
+
+    def watched(*arguments):
+        features, error = features_of(*arguments)
+        held.append(weakref.ref(features))
+        assert sum(of_run() is not None for of_run in held) == 1
+        return features, error
+
+    monkeypatch.setattr("models.probes.CHUNK", {"cpu": 1})
+    monkeypatch.setattr("models.evaluation.features_of", watched)
+    probe_pack(
+        results, of_one_seed, make_clips(80, 3).latents, tasks_of(80), split_of(80), MODEL, SPEC
+    )
+    assert len(held) == 3
 
 
 def test_the_raw_encoder_is_probed_on_its_own_latents():

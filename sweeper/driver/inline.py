@@ -36,7 +36,7 @@ class Inline:
             stop()  # nobody else asks while a pack trains
             recorder.put(event)
 
-        with _own_floats():
+        with _torch_as_it_was():
             while not pack_queue.over and not stop():
                 assignment = pack_queue.next()
                 if assignment is None:
@@ -48,11 +48,13 @@ class Inline:
 
 
 @contextmanager
-def _own_floats() -> Iterator[None]:
-    """Training has this thread take denormal numbers for zero; afterwards it is as it was."""
+def _torch_as_it_was() -> Iterator[None]:
+    """Training takes one thread and denormal numbers for zero; afterwards both are as before."""
+    threads = torch.get_num_threads()
     tiny = torch.full((1,), 1e-38)
     flushed = not (tiny / 100).item()  # torch takes this setting, and does not tell it
     try:
         yield
     finally:
         torch.set_flush_denormal(flushed)
+        torch.set_num_threads(threads)

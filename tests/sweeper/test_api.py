@@ -59,8 +59,13 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         toy.make_latents()
         grid = {**GRID, "training": {"epochs": 1}}
         torch.set_flush_denormal(False)
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
         sweeper.launch(grid, preset="smoke", name="toy-smoke", note="a toy", device="cpu")
-        assert (torch.full((1,), 1e-38) / 100).item()  # the caller's floats are as they were
+        # The caller's floats and threads are as they were.
+        assert (torch.full((1,), 1e-38) / 100).item()
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(before)
         yield place
 
 

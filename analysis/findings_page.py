@@ -20,7 +20,11 @@ from analysis.trainings import Trainings
 from analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 PAGE = Path(__file__).with_name("FINDINGS.md")
-SWEEPS = {"log-mel": "full-quick", "mae": "full-quick-notes-mae"}  # of the shipped database
+SWEEPS = {  # of the shipped database
+    "log-mel": "full-quick",
+    "mae": "full-quick-notes-mae",
+    "mae, paper preset": "full-paper",
+}
 TRIES = {  # of log-mel: one thing changed, three seeds
     "γ init-ratio": "try-init-ratio",
     "γ converged-ratio": "try-converged-ratio",
@@ -78,8 +82,9 @@ def _verdicts(trainings: dict[str, Trainings]) -> str:
     first = next(iter(tables.values()))
     columns: dict[str, list[str]] = {"": list(first["section"]), "claim": list(first["claim"])}
     for name, table in tables.items():
-        columns[name] = [findings.verdict_of(row) for _, row in table.iterrows()]
-        columns[f"{name} [95 %]"] = list(table["ours"])
+        columns[f"{name} [95 %]"] = [
+            f"{findings.verdict_of(row)}<br>{row['ours']}" for _, row in table.iterrows()
+        ]
     counts = "; ".join(f"{name}: {_counts(table)}" for name, table in tables.items())
     return f"{counts}.\n\n{markdown_table(pd.DataFrame(columns))}"
 

@@ -47,9 +47,14 @@ def measures(
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
     """Alignment of features x (N, F) and y (N, E) of the same clips; NaN where one is constant."""
-    x, y = (z.double() - z.double().mean(0) for z in (x, y))
+    x, y = _centred(x), _centred(y)
     own = _hsic(x, x) * _hsic(y, y)
     return _hsic(x, y) / own**0.5 if own > 0 else float("nan")
+
+
+def _centred(z: Tensor) -> Tensor:
+    z = z.to(torch.float64, copy=True)
+    return z.sub_(z.mean(0))
 
 
 def _hsic(x: Tensor, y: Tensor) -> float:
@@ -58,7 +63,7 @@ def _hsic(x: Tensor, y: Tensor) -> float:
     Without its diagonal k, |x_i|² of each clip, the rows of a centred Gram matrix add up to -k.
     """
     n = len(x)
-    k, level = x.square().sum(1), y.square().sum(1)
+    k, level = (torch.linalg.vector_norm(z, dim=1).square() for z in (x, y))
     both = float(k @ level)
     trace = _products(x, y) - both
     sums = float(k.sum() * level.sum()) / ((n - 1) * (n - 2))

@@ -30,6 +30,7 @@ from sweeper.driver.silence import Silence
 from sweeper.errors import SweeperError
 from sweeper.events import Alive, Ended, FromWorker, Lost, Noted
 from sweeper.states import State
+from sweeper.worker.memory import return_large_blocks
 from sweeper.worker.pulse import pulsing
 from sweeper.worker.trial import TrialOptions, run_trial
 
@@ -62,6 +63,7 @@ class RayTune:
         pulse = silence.limit / PULSES
 
         def sweeper_pack(config: dict[str, Any]) -> None:
+            return_large_blocks()
             assignment = config["assignment"]
             place = (ray.get_runtime_context().get_node_id(), os.getpid())
 

@@ -116,12 +116,6 @@ def test_the_quick_bench_prints_one_json_object_of_its_schema_and_a_table_of_it(
         assert words in text
 
 
-def test_a_presets_full_grid_is_told_in_minutes(tiny):
-    screen = console()
-    show.run(quick=True, as_json=False, device="cpu", console=screen, preset="paper")
-    assert "the paper preset, 4 runs from nothing: 0.1 minutes" in screen.file.getvalue()
-
-
 def test_no_timing_is_shown_when_the_engine_is_wrong(tiny, monkeypatch, capsys):
     class WrongWorkers:
         """Workers that find other gradients than the reference's, and time nothing."""

@@ -33,11 +33,18 @@ TRIES = {  # of log-mel: one thing changed, three seeds
     "probe without dropout": "try-probe-without-dropout",
     "divided by clip": "try-split-by-clip",
 }
+BLOCKS = ("sweeps", "table 1", "verdicts", "views", "tried", "gamma", "split")
 _BLOCK = r"(<!-- {name} -->\n).*?(<!-- end -->)"
 
 
 def page(engine: Engine, text: str) -> str:
-    """The page with its blocks made anew from the sweeps of a database."""
+    """The page with its blocks made anew from the sweeps of a database.
+
+    Raises ValueError for a page that does not have each of BLOCKS once.
+    """
+    for name in BLOCKS:
+        if (found := len(_block(name).findall(text))) != 1:
+            raise ValueError(f"the page has {found} blocks called '{name}', and should have one")
     results = {name: load_results(engine, sweep) for name, sweep in SWEEPS.items()}
     tries = {name: load_results(engine, sweep) for name, sweep in TRIES.items()}
     default, by_clip = results["log-mel"], tries["divided by clip"]
@@ -48,21 +55,22 @@ def page(engine: Engine, text: str) -> str:
         "converged-ratio": tries["γ converged-ratio"],
     }
     trainings = {name: Trainings.of_results(of) for name, of in results.items()}
-    blocks = {
-        "sweeps": _sweeps(results, trainings),
-        "table 1": "\n\n".join(_table(name, of) for name, of in trainings.items()),
-        "verdicts": _verdicts(trainings),
-        "views": "\n\n".join(f"Through {n}:\n\n{_views(of)}" for n, of in results.items()),
-        "tried": tried.verdicts(default, tries),
-        "gamma": tried.gamma(rules),
-        "split": tried.split(few, by_clip),
-    }
-    for name, block in blocks.items():
-        pattern = re.compile(_BLOCK.format(name=name), flags=re.S)
-        text, found = pattern.subn(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)  # type: ignore[misc]
-        if found != 1:
-            raise ValueError(f"the page has {found} blocks called '{name}', and should have one")
+    blocks = (
+        _sweeps(results, trainings),
+        "\n\n".join(_table(name, of) for name, of in trainings.items()),
+        _verdicts(trainings),
+        "\n\n".join(f"Through {n}:\n\n{_views(of)}" for n, of in results.items()),
+        tried.verdicts(default, tries),
+        tried.gamma(rules),
+        tried.split(few, by_clip),
+    )
+    for name, block in zip(BLOCKS, blocks, strict=True):
+        text = _block(name).sub(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)  # type: ignore[misc]
     return text
+
+
+def _block(name: str) -> re.Pattern[str]:
+    return re.compile(_BLOCK.format(name=name), flags=re.S)
 
 
 def _sweeps(results: dict[str, Results], trainings: dict[str, Trainings]) -> str:

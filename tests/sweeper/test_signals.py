@@ -86,7 +86,7 @@ SPAWNING = """
 import multiprocessing
 spawn = multiprocessing.get_context("spawn")
 lock = spawn.Lock()  # it goes with this process, and the other looks for it once it has started
-spawn.Process(target=print, args=(lock,)).start()
+spawn.Process(target=str, args=(lock,)).start()
 """
 
 

@@ -45,31 +45,21 @@ def probe_pack(
     over all clips and elements between latents and reconstruction. `on_epoch`: see train_probes.
     """
     finished = [result for result in results if result.state == "finished"]
+
+    def of_chunk(runs: Sequence[TrainedRun], seed: int) -> dict[str, Evaluated]:
+        """Scores of runs that are probed together; no others' features are in memory."""
+        features, mse = zip(*(features_of(run, latents, model) for run in runs), strict=True)
+        scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
+        return dict(zip([run.key for run in runs], scored, strict=True))
+
     evaluated: dict[str, Evaluated] = {}
     for seed in dict.fromkeys(seeds[result.key] for result in finished):
         of_seed = [result for result in finished if seeds[result.key] == seed]
         numbers = math.prod(_features_shape(of_seed[0], latents, model))
         size = runs_at_once(latents.device.type, numbers)
         for start in range(0, len(of_seed), size):
-            chunk = of_seed[start : start + size]
-            evaluated |= _of_chunk(chunk, latents, tasks, split, model, spec, seed, on_epoch)
+            evaluated |= of_chunk(of_seed[start : start + size], seed)
     return evaluated
-
-
-def _of_chunk(
-    runs: Sequence[TrainedRun],
-    latents: Tensor,
-    tasks: Mapping[str, ProbeTask],
-    split: ProbeSplit,
-    model: ModelSpec,
-    spec: ProbeSpec,
-    seed: int,
-    on_epoch: Callable[[float], None],
-) -> dict[str, Evaluated]:
-    """Scores of as many runs as are probed together; no others' features are in memory."""
-    features, mse = zip(*(features_of(run, latents, model) for run in runs), strict=True)
-    scored = _scored(features, mse, tasks, split, spec, seed, on_epoch)
-    return dict(zip([run.key for run in runs], scored, strict=True))
 
 
 def probe_encoder(

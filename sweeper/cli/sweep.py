@@ -362,7 +362,8 @@ def bench(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Train this preset's full grid from a cold start, too: minutes to an hour.",
+            help="Take this preset's full grid as the sweep from a cold start, not a small one: "
+            "minutes to an hour.",
             autocompletion=completion.presets,
             show_default=False,
         ),
